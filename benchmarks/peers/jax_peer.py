@@ -1,0 +1,188 @@
+"""JAX: each workload one jitted function, its state in pytrees whose buffers are donated; knows nothing about timing.
+
+Asynchronous dispatch is off: every call is waited for anyway, and handing it to another thread costs small steps more.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks import inputs
+from benchmarks.peers import Runner
+from benchmarks.workloads import (
+    AdamUpdate, EagerOp, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+)
+
+jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+
+
+def adam(parameters, gradients, moments, learning_rate):
+    """One Adam update of a pytree; `moments` is (step count, first moments, second moments)."""
+    count, first, second = moments
+    count = count + 1
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, first, gradients)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, second, gradients)
+    rate = learning_rate * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+    parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPSILON), parameters, first, second)
+    return parameters, (count, first, second)
+
+
+def start_of(parameters):
+    """Fresh training state: own copies of the parameters (they will be donated), moments zero."""
+    parameters = jax.tree.map(jnp.array, parameters)
+    zeros = partial(jax.tree.map, jnp.zeros_like)
+    return parameters, (jnp.zeros((), jnp.float32), zeros(parameters), zeros(parameters))
+
+
+def initial(network: Network):
+    arrays = inputs.weights(network)
+    return start_of(list(zip(arrays[::2], arrays[1::2], strict=True)))
+
+
+def loss_and_logits(parameters, x, y, one_hot: bool):
+    for kernel, bias in parameters[:-1]:
+        x = jax.nn.relu(x @ kernel + bias)
+    kernel, bias = parameters[-1]
+    logits = x @ kernel + bias
+    log_probabilities = jax.nn.log_softmax(logits)
+    if one_hot:
+        losses = -jnp.sum(y * log_probabilities, axis=1)
+    else:
+        losses = -jnp.take_along_axis(log_probabilities, y[:, None], axis=1)
+    return jnp.mean(losses), logits
+
+
+def train(network: Network, state, x, y):
+    """One step on a batch: the new state, the loss before the update, and the logits."""
+    parameters, moments = state
+    objective = partial(loss_and_logits, one_hot=network.targets == "one-hot")
+    (loss, logits), gradients = jax.value_and_grad(objective, has_aux=True)(parameters, x, y)
+    return adam(parameters, gradients, moments, network.learning_rate), loss, logits
+
+
+def make(task: Task) -> Runner | None:
+    """The task as one jitted function, or None where it does not apply."""
+    match task:
+        case TrainStep():
+            return _train_step(task)
+        case FitEpoch():
+            return _fit_epoch(task)
+        case MatMul() | Elementwise() | Reduction():
+            return _in_place(_expression(task), [jnp.array(array) for array in inputs.operands(task)])
+        case AdamUpdate():
+            return _adam_update(task)
+        case EagerOp():
+            a, b = map(jnp.array, inputs.operands(task))
+            calls = {"add": lambda: (a + b).block_until_ready(), "matmul": lambda: (a @ b).block_until_ready()}
+            return Runner(calls[task.operation])
+    return None
+
+
+def _stateful(function, fresh_state) -> Runner:
+    """Run `state, value = function(state)` again and again, the state's buffers being donated to each call."""
+    state = fresh_state()
+
+    def step():
+        nonlocal state
+        state, value = function(state)
+        return value.block_until_ready()
+
+    def reset() -> None:
+        nonlocal state
+        state = fresh_state()
+        jax.block_until_ready(state)
+
+    return Runner(step, reset)
+
+
+def _in_place(expression, arrays) -> Runner:
+    """Donates each result to the next call, which writes into it: fresh memory would cost more than the work."""
+
+    @partial(jax.jit, donate_argnums=0, keep_unused=True)
+    def evaluate(out, *arrays):
+        return expression(*arrays)
+
+    out = jnp.zeros_like(expression(*arrays))
+
+    def step():
+        nonlocal out
+        out = evaluate(out, *arrays).block_until_ready()
+        return out
+
+    return Runner(step)
+
+
+def _train_step(task: TrainStep) -> Runner:
+    x, y = map(jnp.array, inputs.samples(task.network, task.batch))
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(state, x, y):
+        state, loss, _ = train(task.network, state, x, y)
+        return state, loss
+
+    return _stateful(lambda state: step(state, x, y), partial(initial, task.network))
+
+
+def _fit_epoch(task: FitEpoch) -> Runner:
+    """The whole epoch as one jitted scan over the full batches, then the smaller last one."""
+    x, y = map(jnp.array, inputs.samples(task.network, task.samples))
+    full = task.samples // task.batch
+
+    @partial(jax.jit, donate_argnums=0)
+    def epoch(state, x, y):
+        training, key = state
+        key, shuffle_key = jax.random.split(key)
+        order = jax.random.permutation(shuffle_key, task.samples)
+
+        def one_batch(training, rows):
+            targets = y[rows]
+            training, loss, logits = train(task.network, training, x[rows], targets)
+            labels = targets if task.network.targets == "labels" else targets.argmax(1)
+            return training, (loss * len(rows), (logits.argmax(1) == labels).sum())
+
+        batches = order[: full * task.batch].reshape(full, task.batch)
+        training, (losses, hits) = jax.lax.scan(one_batch, training, batches)
+        loss_sum, correct = losses.sum(), hits.sum()
+        if task.samples % task.batch:
+            training, (loss, hit) = one_batch(training, order[full * task.batch:])
+            loss_sum, correct = loss_sum + loss, correct + hit
+        return (training, key), jnp.stack([loss_sum, correct]) / task.samples
+
+    runner = _stateful(lambda state: epoch(state, x, y), lambda: (initial(task.network), jax.random.key(0)))
+    return Runner(lambda: runner.step()[0], runner.reset)
+
+
+def _expression(task: MatMul | Elementwise | Reduction):
+    match task:
+        case MatMul():
+            return lambda a, b: (a.T if task.transpose_a else a) @ (b.T if task.transpose_b else b)
+        case Elementwise():
+            return {
+                "add": lambda a, b: a + b,
+                "relu": jax.nn.relu,
+                "exp": jnp.exp,
+                "multiply-add": lambda a, b, c: a * b + c,
+            }[task.expression]
+        case Reduction():
+            reduce = {"sum": jnp.sum, "max": jnp.max}[task.operation]
+            return lambda a: reduce(a, axis=task.axis)
+
+
+def _adam_update(task: AdamUpdate) -> Runner:
+    start, gradient = map(jnp.array, inputs.operands(task))
+
+    @partial(jax.jit, donate_argnums=0)
+    def update(state, gradient):
+        parameter, moments = adam(state[0], gradient, state[1], 1e-3)
+        return (parameter, moments), parameter[0, 0]
+
+    return _stateful(lambda state: update(state, gradient), lambda: start_of(start))

@@ -1,0 +1,145 @@
+"""PyTorch run eagerly: all cores, fused Adam, results written in place; knows nothing about timing.
+
+`torch.compile` is left out: on these workloads its step was slower than the eager one (its generated code brings a
+second OpenMP pool that competes with torch's own), and it needs a C++ compiler.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from benchmarks import inputs
+from benchmarks.peers import Runner
+from benchmarks.workloads import (
+    AdamUpdate, EagerOp, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+)
+
+torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+BETAS, EPSILON = (0.9, 0.999), 1e-7
+
+
+class Classifier:
+    """The weights of a network, its loss and its update.
+
+    Kernels are held as (columns, rows), as torch's own Linear layer does. `cross_entropy` takes labels or one-hot.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.start = [torch.from_numpy(array) for array in inputs.weights(network)]
+        self.start[::2] = [kernel.T.contiguous() for kernel in self.start[::2]]
+        self.parameters = [tensor.clone().requires_grad_() for tensor in self.start]
+        self.adam = torch.optim.Adam(self.parameters, network.learning_rate, BETAS, EPSILON, fused=True)
+
+    def reset(self) -> None:
+        with torch.no_grad():
+            for parameter, start in zip(self.parameters, self.start, strict=True):
+                parameter.copy_(start)
+        for state in self.adam.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
+    def loss_and_logits(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        for kernel, bias in zip(self.parameters[:-2:2], self.parameters[1:-2:2], strict=True):
+            x = functional.linear(x, kernel, bias).relu_()
+        logits = functional.linear(x, self.parameters[-2], self.parameters[-1])
+        return functional.cross_entropy(logits, y), logits
+
+    def train(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step on a batch; the loss before the update, and the logits."""
+        loss, logits = self.loss_and_logits(x, y)
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam.step()
+        return loss, logits
+
+
+def make(task: Task) -> Runner | None:
+    """The task run eagerly, or None where it does not apply."""
+    match task:
+        case TrainStep():
+            return _train_step(task)
+        case FitEpoch():
+            return _fit_epoch(task)
+        case MatMul() | Elementwise() | Reduction():
+            return Runner(_expression(task))
+        case AdamUpdate():
+            return _adam_update(task)
+        case EagerOp():
+            a, b = map(torch.from_numpy, inputs.operands(task))
+            return Runner({"add": lambda: a + b, "matmul": lambda: a @ b}[task.operation])
+    return None
+
+
+def _train_step(task: TrainStep) -> Runner:
+    """One training step, its loss read on the host."""
+    classifier = Classifier(task.network)
+    x, y = _samples(task.network, task.batch)
+    return Runner(lambda: classifier.train(x, y)[0].item(), classifier.reset)
+
+
+def _samples(network: Network, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Torch wants labels as int64."""
+    x, y = map(torch.from_numpy, inputs.samples(network, count))
+    return x, y.long() if network.targets == "labels" else y
+
+
+def _fit_epoch(task: FitEpoch) -> Runner:
+    classifier = Classifier(task.network)
+    x, y = _samples(task.network, task.samples)
+    labels = y if task.network.targets == "labels" else y.argmax(1)
+
+    def epoch() -> float:
+        loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        for rows in torch.randperm(task.samples).split(task.batch):
+            loss, logits = classifier.train(x[rows], y[rows])
+            loss_sum += loss.detach() * len(rows)
+            correct += (logits.detach().argmax(1) == labels[rows]).sum()
+        return loss_sum.item() / task.samples
+
+    return Runner(epoch, classifier.reset)
+
+
+def _expression(task: MatMul | Elementwise | Reduction) -> Callable[[], torch.Tensor]:
+    arrays = [torch.from_numpy(array) for array in inputs.operands(task)]
+    match task:
+        case MatMul():
+            a = arrays[0].T if task.transpose_a else arrays[0]
+            b = arrays[1].T if task.transpose_b else arrays[1]
+            out = torch.empty(task.rows, task.columns)
+            return lambda: torch.mm(a, b, out=out)
+        case Elementwise():
+            out = torch.empty(task.size)
+            return {
+                "add": lambda: torch.add(*arrays, out=out),
+                "relu": lambda: torch.clamp_min(arrays[0], 0, out=out),
+                "exp": lambda: torch.exp(arrays[0], out=out),
+                "multiply-add": lambda: torch.addcmul(arrays[2], arrays[0], arrays[1], out=out),
+            }[task.expression]
+        case Reduction():
+            reduce = {"sum": torch.sum, "max": torch.amax}[task.operation]
+            axes = (0, 1) if task.axis is None else task.axis
+            return lambda: reduce(arrays[0], axes)
+
+
+def _adam_update(task: AdamUpdate) -> Runner:
+    start, gradient = map(torch.from_numpy, inputs.operands(task))
+    parameter = start.clone().requires_grad_()
+    parameter.grad = gradient
+    adam = torch.optim.Adam([parameter], 1e-3, BETAS, EPSILON, fused=True)
+
+    def step() -> torch.Tensor:
+        adam.step()
+        return parameter.detach()[0, 0]
+
+    def reset() -> None:
+        with torch.no_grad():
+            parameter.copy_(start)
+        for tensor in adam.state[parameter].values():
+            tensor.zero_()
+
+    return Runner(step, reset)

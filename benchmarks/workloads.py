@@ -1,0 +1,276 @@
+"""The table of what is measured: every workload once, with its size, what is counted and what is asked of us.
+
+A workload is data. How a library runs it is written in `peers/`, how it is timed in `timing.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Literal
+
+FLOAT32_BYTES = 4
+GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "jax")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Dense layers, relu between them, softmax and cross-entropy at the end, trained by Adam.
+
+    `widths` runs from the inputs over the hidden layers to the classes; `targets` says how the classes are given.
+    """
+
+    name: str
+    widths: tuple[int, ...]
+    learning_rate: float
+    targets: Literal["labels", "one-hot"]
+
+    @property
+    def parameters(self) -> int:
+        return sum(rows * columns + columns for rows, columns in pairwise(self.widths))
+
+    def training_flops(self, batch: int) -> int:
+        """Multiplies and adds of the matrix products of one step: forward, weight gradients, input gradients.
+
+        The gradient by the network's own input is not needed, so the first layer has two products, not three.
+        """
+        products = [2 * batch * rows * columns for rows, columns in pairwise(self.widths)]
+        return 3 * sum(products) - products[0]
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """Forward, loss, backward and Adam update on one batch that is already in the library's own tensors."""
+
+    network: Network
+    batch: int
+
+    @property
+    def flops(self) -> int:
+        return self.network.training_flops(self.batch)
+
+
+@dataclass(frozen=True)
+class FitEpoch:
+    """One shuffled epoch over arrays in memory, with accuracy, as `fit` does it; the last batch may be smaller."""
+
+    network: Network
+    samples: int
+    batch: int
+
+    @property
+    def flops(self) -> int:
+        return self.network.training_flops(self.samples)
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """`c[rows, columns] = a @ b`; a transposed operand is stored the other way round in memory."""
+
+    rows: int
+    inner: int
+    columns: int
+    transpose_a: bool = False
+    transpose_b: bool = False
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.rows * self.inner * self.columns
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """One element-wise expression over vectors far larger than the caches."""
+
+    expression: Literal["add", "relu", "exp", "multiply-add"]
+    size: int
+
+    @property
+    def arrays(self) -> int:
+        """How many arrays the expression reads."""
+        return {"add": 2, "relu": 1, "exp": 1, "multiply-add": 3}[self.expression]
+
+    @property
+    def bytes(self) -> int:
+        return (self.arrays + 1) * self.size * FLOAT32_BYTES
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Sum or maximum of a matrix, over all of it (`axis=None`) or along one axis."""
+
+    operation: Literal["sum", "max"]
+    shape: tuple[int, int]
+    axis: int | None
+
+    @property
+    def bytes(self) -> int:
+        results = 1 if self.axis is None else self.shape[1 - self.axis]
+        return (prod(self.shape) + results) * FLOAT32_BYTES
+
+
+@dataclass(frozen=True)
+class AdamUpdate:
+    """One Adam update of a parameter matrix: reads p, g, m, v and writes p, m, v."""
+
+    shape: tuple[int, int]
+
+    @property
+    def bytes(self) -> int:
+        return 7 * prod(self.shape) * FLOAT32_BYTES
+
+
+@dataclass(frozen=True)
+class EagerOp:
+    """One operation called from Python on small square matrices: what is paid is the call, not the arithmetic."""
+
+    operation: Literal["add", "matmul"]
+    side: int
+
+
+@dataclass(frozen=True)
+class ImportTime:
+    """Seconds for importing the library in a fresh Python, files already in the page cache."""
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """Seconds from importing the library to the end of the first training step, in a fresh Python.
+
+    With `empty_cache`, kernels that a library keeps on disk between runs are not there yet.
+    """
+
+    network: Network
+    batch: int
+    empty_cache: bool
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Peak resident memory of a fresh Python that imports the library and trains one epoch, less the data arrays."""
+
+    network: Network
+    samples: int
+    batch: int
+
+
+Task = (
+    TrainStep | FitEpoch | MatMul | Elementwise | Reduction | AdamUpdate | EagerOp | ImportTime | FirstStep
+    | PeakMemory
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of minigraph.
+
+    `measure` is "speedup" (over the fastest of the peers named in `over`), "fma" or "triad" (fraction of that
+    ceiling), "seconds" or "bytes" (not more than `bound`; for the others, not less).
+    """
+
+    measure: Literal["speedup", "fma", "triad", "seconds", "bytes"]
+    bound: float
+    over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table."""
+
+    name: str
+    group: str
+    description: str
+    task: Task
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def flops(self) -> int | None:
+        """Floating-point operations of one call, where they are what is counted."""
+        return getattr(self.task, "flops", None)
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes that one call must read and write, where they are what is counted."""
+        return getattr(self.task, "bytes", None)
+
+
+B1 = Network("B1", (1, 16, 32, 2), 1e-4, "labels")
+DIGITS = Network("784-128-10", (784, 128, 10), 1e-3, "labels")
+B4 = Network("B4", (784, 512, 256, 128, 10), 1e-3, "one-hot")
+
+
+def _training() -> list[Workload]:
+    def step(network: Network, batch: int, speedup: float) -> Workload:
+        shape = "-".join(map(str, network.widths))
+        return Workload(
+            f"step-{network.name}", "training step", f"{shape}, batch {batch}, Adam",
+            TrainStep(network, batch), (Target("speedup", speedup, GRAPH_PEERS),),
+        )
+
+    def fit(network: Network, samples: int, batch: int, speedup: float) -> Workload:
+        return Workload(
+            f"fit-{network.name}", "fit epoch", f"{network.name}, {samples:,} samples, batch {batch}",
+            FitEpoch(network, samples, batch), (Target("speedup", speedup, ("keras-fit",)),),
+        )
+
+    return [
+        step(B1, 10, 10.0), step(DIGITS, 64, 3.0), step(B4, 128, 1.5),
+        fit(B1, 1_890, 10, 20.0), fit(B4, 60_000, 128, 4.0),
+    ]
+
+
+def _matmul() -> list[Workload]:
+    rows = []
+    for side in (64, 128, 256, 512, 1024, 2048):
+        targets = [Target("speedup", 0.8, ("numpy",))]
+        if side == 1024:
+            targets.append(Target("fma", 0.75))
+        rows.append(Workload(f"gemm-{side}", "matrix product", f"{side}³ float32", MatMul(side, side, side),
+                             tuple(targets)))
+    for side in (256, 1024):
+        for letters, (a, b) in {"tn": (True, False), "nt": (False, True), "tt": (True, True)}.items():
+            rows.append(Workload(
+                f"gemm-{side}-{letters}", "matrix product", f"{side}³ float32, {letters.upper()}",
+                MatMul(side, side, side, a, b), (Target("speedup", 0.8, ("numpy",)),),
+            ))
+    return rows
+
+
+def _bandwidth() -> list[Workload]:
+    size, side = 1 << 24, 4096
+    bound = (Target("triad", 0.85),)
+    expressions = {"add": "a + b", "relu": "max(a, 0)", "exp": "exp(a)", "multiply-add": "a·b + c"}
+    rows = [
+        Workload(name, "element-wise", f"{text}, {size >> 20} Mi float32", Elementwise(name, size), bound)
+        for name, text in expressions.items()
+    ]
+    for operation, axis, text in (("sum", None, "sum of all"), ("sum", 0, "sum over axis 0"),
+                                  ("max", None, "maximum of all")):
+        name = operation if axis is None else f"{operation}-axis-{axis}"
+        rows.append(Workload(name, "reduction", f"{text}, {side}×{side} float32",
+                             Reduction(operation, (side, side), axis), bound))
+    rows.append(Workload("adam", "optimizer", f"Adam on {side * side / 1e6:.1f} M parameters",
+                         AdamUpdate((side, side)), bound))
+    return rows
+
+
+def _start_up() -> list[Workload]:
+    rows = [
+        Workload(f"eager-{operation}", "eager call", f"{operation} on 3×3", EagerOp(operation, 3),
+                 (Target("speedup", 3.0, ("tensorflow-eager",)),))
+        for operation in ("add", "matmul")
+    ]
+    return [
+        *rows,
+        Workload("import", "start-up", "import of the library", ImportTime(), (Target("seconds", 1.0),)),
+        Workload("first-step", "start-up", "start to first step of B1, warm cache", FirstStep(B1, 10, False),
+                 (Target("seconds", 2.0),)),
+        Workload("first-step-cold", "start-up", "start to first step of B1, empty cache", FirstStep(B1, 10, True),
+                 (Target("seconds", 25.0),)),
+        Workload("memory-B4", "memory", "peak of one B4 epoch beyond the data", PeakMemory(B4, 60_000, 128),
+                 (Target("bytes", 250e6),)),
+    ]
+
+
+WORKLOADS = {row.name: row for row in (*_training(), *_matmul(), *_bandwidth(), *_start_up())}

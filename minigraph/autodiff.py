@@ -1,0 +1,153 @@
+"""Reverse-mode differentiation: one walk backwards over recorded calls, written once for tapes and graphs.
+
+Gradient rules are made of ordinary ops, so in a graph the backward pass is ordinary nodes, and eagerly it is ordinary
+computation; either way it can be differentiated again. What each call contributes to each gradient is kept, because a
+gradient is a sum and learners want to see its terms. Knows nothing of kernels or of how calls were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from minigraph.errors import ShapeError
+from minigraph.tensor import Tensor
+
+
+@dataclass(slots=True)
+class Contribution:
+    """One term of a gradient: what `call` sent back to its input number `position`."""
+
+    call: object
+    position: int
+    gradient: Tensor
+
+
+@dataclass(slots=True)
+class Backward:
+    """The result of a backward walk: gradients and the contributions they are sums of, by tensor identity."""
+
+    gradients: dict[int, Tensor] = field(default_factory=dict)
+    contributions: dict[int, list[Contribution]] = field(default_factory=dict)
+    #: Tensor identity -> why nothing came back to it.
+    blocked: dict[int, str] = field(default_factory=dict)
+
+    def of(self, tensor: Tensor) -> Tensor | None:
+        """The gradient of `tensor`, or None when no path leads to it."""
+        return self.gradients.get(id(tensor))
+
+
+def is_differentiable(tensor: Tensor) -> bool:
+    return tensor.spec.dtype.is_floating or tensor.spec.dtype.is_complex
+
+
+def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor], sources: Iterable[Tensor],
+             key: Callable[[Tensor], int] = id, before_call: Callable | None = None) -> Backward:
+    """Walk `calls` (in the order they ran) backwards from `targets`, whose gradients are `seeds`.
+
+    Only calls between the sources and the targets are visited. `key` maps a tensor to its identity (variables read
+    many times are one). `before_call(call)` is entered around each gradient rule (scopes, messages).
+
+    Returns every gradient on the way, not only those of the sources.
+    """
+    from minigraph import ops
+
+    result = Backward()
+    wanted = _reachable(calls, {key(s) for s in sources}, key)
+    pending: dict[int, list[Tensor]] = {}
+    for target, seed in zip(targets, seeds, strict=True):
+        pending.setdefault(key(target), []).append(seed)
+
+    def total(identity: int) -> Tensor | None:
+        terms = pending.pop(identity, None)
+        if not terms:
+            return result.gradients.get(identity)
+        gradient = terms[0]
+        for term in terms[1:]:
+            gradient = ops.add(gradient, term)
+        result.gradients[identity] = gradient
+        return gradient
+
+    for call in reversed(calls):
+        if not any(key(out) in pending for out in call.outputs) or not any(key(i) in wanted for i in call.inputs):
+            continue
+        op = call.op
+        if op.no_gradient:
+            for tensor in call.inputs:
+                result.blocked[key(tensor)] = op.no_gradient
+            continue
+        gradients = [total(key(out)) for out in call.outputs]
+        if before_call is None:
+            terms = op.gradient(call, *gradients)
+        else:
+            with before_call(call):
+                terms = op.gradient(call, *gradients)
+        for position, (tensor, term) in enumerate(zip(call.inputs, terms, strict=True)):
+            if term is None or key(tensor) not in wanted or not is_differentiable(tensor):
+                continue
+            _check(call, position, tensor, term)
+            pending.setdefault(key(tensor), []).append(term)
+            result.contributions.setdefault(key(tensor), []).append(Contribution(call, position, term))
+    for identity in list(pending):
+        total(identity)
+    return result
+
+
+def _reachable(calls: Sequence, sources: set[int], key: Callable[[Tensor], int]) -> set[int]:
+    """Identities of tensors that depend on a source (the sources included)."""
+    wanted = set(sources)
+    for call in calls:
+        if any(key(tensor) in wanted for tensor in call.inputs):
+            wanted.update(key(out) for out in call.outputs)
+    return wanted
+
+
+def _check(call, position: int, tensor: Tensor, term: Tensor) -> None:
+    """A gradient has its tensor's shape; a rule that breaks this would fail far from its cause."""
+    fits = len(term.shape) == len(tensor.shape) and all(
+        m == n or m is None or n is None for m, n in zip(term.shape, tensor.shape, strict=True))
+    if not fits:
+        raise ShapeError(
+            f"the gradient rule of {call.op.name} returned a gradient of the wrong shape for input {position}",
+            where=f"op {call.op.name}", got=str(term.shape), wanted=str(tensor.shape),
+            fix="a gradient has the shape of its input: sum over the axes that were broadcast")
+
+
+def gradients(targets, sources: Sequence[Tensor], seeds=None) -> list[Tensor | None]:
+    """Symbolic gradients: adds backward nodes to the graph of `targets` (TensorFlow's `tf.gradients`).
+
+    Args:
+        targets: a value, or a list whose sum is differentiated.
+        sources: values (or variables) to differentiate with respect to.
+        seeds: gradients of the targets; ones by default.
+
+    Returns: one value per source, None where no path leads to the targets.
+    """
+    return graph_backward(targets, sources, seeds)[0]
+
+
+def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list[Tensor | None], Backward]:
+    """`gradients`, and the contributions they are made of."""
+    from minigraph import ops
+
+    targets = list(targets) if isinstance(targets, (list, tuple)) else [targets]
+    graph = targets[0].graph
+    with graph.as_default():
+        if seeds is None:
+            seeds = [ops.ones_like(t) for t in targets]
+        key = variable_key
+        calls = list(graph.nodes)
+
+        def scope(call):
+            return graph.name_scope("gradients/" + call.name.rpartition("/")[2])
+        result = backward(calls, targets, seeds, sources, key, scope)
+    return [result.gradients.get(key(s)) for s in sources], result
+
+
+def variable_key(tensor: Tensor) -> int:
+    """Identity of a tensor; every read of a variable counts as the variable itself."""
+    node = getattr(tensor, "node", None)
+    if node is not None and node.op.name == "read_variable":
+        return id(node.attrs["variable"])
+    variable = getattr(tensor, "variable", None)
+    return id(tensor) if variable is None else id(variable)

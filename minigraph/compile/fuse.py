@@ -1,0 +1,191 @@
+"""Fusing nodes: matrix product + bias + relu into `dense`, chains of element-wise nodes into one pass over memory.
+
+A rewrite of a specialised graph into a smaller one that computes the same; the nodes a fused one stands for stay readable
+in its attributes. It does not know how anything is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minigraph.graph import Graph, Node, Value
+from minigraph.ops.elementwise import Elementwise, broadcast_strides
+from minigraph.ops.registry import OPS, Op
+
+#: Limits of one fused pass: more inputs or steps than this no longer stay in the first-level cache.
+MAX_INPUTS, MAX_STEPS = 12, 24
+
+
+class Fused(Op):
+    """several element-wise operations in one pass over memory (made by fusion)"""
+
+    checks_shape = False
+
+    def infer(self, specs, attrs):
+        raise AssertionError("fused nodes are made by the compiler")
+
+    def emit(self, emitter, node):
+        from kernels.fused import fused_calls
+        members: list[Node] = node.attrs["members"]
+        shape = node.attrs["shape"]
+        registers: dict[int, int] = {}
+        inputs = []
+        for value, outside in zip(node.inputs, node.attrs["outside"], strict=True):
+            registers[id(outside)] = len(inputs)
+            inputs.append((emitter.ref(value), value.dtype.name, broadcast_strides(value.shape, shape)))
+        steps = []
+        for member in members:
+            name, dtypes = member.op.micro(member)
+            operands = tuple(registers[id(v)] for v in member.inputs)
+            registers[id(member.outputs[0])] = len(inputs) + len(steps)
+            steps.append((name, dtypes, operands, len(inputs) + len(steps)))
+        taken: list[Value] = []
+        outputs = []
+        for value, inner in zip(node.outputs, node.attrs["results"], strict=True):
+            over = [v for v in node.inputs if v.shape == shape and v.dtype is value.dtype and v not in taken]
+            ref = emitter.out(value, over)
+            taken += [v for v in over if emitter.ref(v).buffer is ref.buffer]
+            outputs.append((ref, value.dtype.name, registers[id(inner)]))
+        emitter.calls(fused_calls(inputs, outputs, steps, shape, emitter.threads, emitter.scratch))
+
+    def reference(self, inputs, attrs):
+        known = {id(v): a for v, a in zip(attrs["outside"], inputs, strict=True)}
+        for member in attrs["members"]:
+            known[id(member.outputs[0])] = member.op.reference([known[id(v)] for v in member.inputs], member.attrs)[0]
+        return [known[id(v)] for v in attrs["results"]]
+
+    def tensorflow(self, tf, inputs, attrs):
+        known = {id(v): a for v, a in zip(attrs["outside"], inputs, strict=True)}
+        for member in attrs["members"]:
+            known[id(member.outputs[0])] = member.op.tensorflow(tf, [known[id(v)] for v in member.inputs], member.attrs)
+        return [known[id(v)] for v in attrs["results"]]
+
+    def shows_attr(self, key, value):
+        return key == "members"
+
+    def show_attr(self, key, value):
+        return " → ".join(member.op.name for member in value)
+
+
+def fuse(graph: Graph, fetches: Sequence[Value]) -> tuple[Graph, list[Value]]:
+    """Fuse what can be fused; returns the new graph and the fetches in it."""
+    return _rewrite(graph, fetches, _find_dense(graph, fetches), _find_chains)
+
+
+def _users(graph: Graph, fetches: Sequence[Value]) -> dict[int, list[Node | None]]:
+    """Who reads each value; None stands for a fetch."""
+    users: dict[int, list[Node | None]] = {}
+    for node in graph.nodes:
+        for value in node.inputs:
+            users.setdefault(id(value), []).append(node)
+    for value in fetches:
+        users.setdefault(id(value), []).append(None)
+    return users
+
+
+def _find_dense(graph: Graph, fetches: Sequence[Value]) -> dict[int, tuple[list[Node], dict]]:
+    """matmul → add bias [→ relu] whose middle results nobody else needs: last node -> (nodes, attributes)."""
+    users = _users(graph, fetches)
+    found = {}
+
+    def only_user(value: Value) -> Node | None:
+        readers = users.get(id(value), [])
+        return readers[0] if len(readers) == 1 else None
+
+    for node in graph.nodes:
+        if node.op.name != "matmul" or not node.op.has_kernel(node) or len(node.outputs[0].shape) != 2:
+            continue
+        product = node.outputs[0]
+        add = only_user(product)
+        if add is None or add.op.name not in ("add", "bias_add"):
+            continue
+        bias = add.inputs[1] if add.inputs[0] is product else add.inputs[0]
+        if bias is product or bias.shape != (product.shape[1],):
+            continue
+        attrs, nodes = dict(node.attrs), [node, add]
+        relu = only_user(add.outputs[0])
+        if relu is not None and relu.op.name == "relu":
+            attrs["activation"] = "relu"
+            nodes.append(relu)
+        # The bias must exist where the product stands.
+        if bias.node.order < nodes[-1].order:
+            found[id(nodes[-1])] = (nodes, attrs, bias)
+    return found
+
+
+def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -> tuple[Graph, list[Value]]:
+    absorbed = {id(n) for nodes, _, _ in dense.values() for n in nodes[:-1]}
+    chains = find_chains(graph, fetches, absorbed | set(dense))
+    chain_of = {id(member): chain for chain in chains for member in chain}
+    new = Graph(graph.name)
+    mapped: dict[int, Value] = {}
+
+    def copy(op, inputs, attrs, specs, node):
+        fresh = new.add(op, [mapped[id(v)] for v in inputs], attrs, specs, node.name.rpartition("/")[2], node.source,
+                        node.origin or node, node.scope)
+        fresh.name = node.name
+        return fresh
+
+    users = _users(graph, fetches)
+    for node in graph.nodes:
+        if id(node) in absorbed:
+            continue
+        if id(node) in dense:
+            nodes, attrs, bias = dense[id(node)]
+            fresh = copy(OPS["dense"], [*nodes[0].inputs, bias], attrs, [node.outputs[0].spec], node)
+            mapped[id(node.outputs[0])] = fresh.outputs[0]
+            continue
+        chain = chain_of.get(id(node))
+        if chain is None:
+            fresh = copy(node.op, node.inputs, node.attrs, [v.spec for v in node.outputs], node)
+            for old, out in zip(node.outputs, fresh.outputs, strict=True):
+                mapped[id(old)] = out
+            continue
+        if node is not chain[-1]:
+            continue
+        inside = {id(m.outputs[0]) for m in chain}
+        outside = list({id(v): v for m in chain for v in m.inputs if id(v) not in inside}.values())
+        members = set(map(id, chain))
+        results = [m.outputs[0] for m in chain
+                   if any(u is None or id(u) not in members for u in users.get(id(m.outputs[0]), []))]
+        fresh = copy(OPS["fused"], outside, {
+            "members": chain, "outside": outside, "results": results, "shape": node.outputs[0].shape},
+            [v.spec for v in results], node)
+        for old, out in zip(results, fresh.outputs, strict=True):
+            mapped[id(old)] = out
+    return new, [mapped[id(v)] for v in fetches]
+
+
+def _find_chains(graph: Graph, fetches: Sequence[Value], taken: set[int]) -> list[list[Node]]:
+    """Groups of two or more element-wise nodes over the same output shape that can run where the last one stands.
+
+    A node joins the group of an input when everybody outside who reads a member stands behind it: then nothing is
+    computed too late.
+    """
+    users = _users(graph, fetches)
+    position = {id(node): i for i, node in enumerate(graph.nodes)}
+    group_of: dict[int, list[Node]] = {}
+    groups: list[list[Node]] = []
+    for node in graph.nodes:
+        if id(node) in taken or not isinstance(node.op, Elementwise) or not node.op.has_kernel(node):
+            continue
+        joined = None
+        for value in node.inputs:
+            group = group_of.get(id(value.node))
+            if group is None or group[0].outputs[0].shape != node.outputs[0].shape or len(group) >= MAX_STEPS:
+                continue
+            if joined is not None:
+                break
+            members = {id(m) for m in group} | {id(node)}
+            inputs = {id(v) for m in [*group, node] for v in m.inputs if id(v.node) not in members}
+            late = position[id(node)]
+            if len(inputs) <= MAX_INPUTS and not any(
+                    u is not None and id(u) not in members and position[id(u)] < late
+                    for m in group for u in users.get(id(m.outputs[0]), [])):
+                joined = group
+        if joined is None:
+            joined = []
+            groups.append(joined)
+        joined.append(node)
+        group_of[id(node)] = joined
+    return [group for group in groups if len(group) > 1]

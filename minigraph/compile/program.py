@@ -1,0 +1,192 @@
+"""A program: one graph compiled for known shapes, run by one native call.
+
+Give it arrays, get arrays; variables are updated in place. It can be printed. It knows instructions and memory, not what
+a model is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kernels import tape
+from minigraph.compile.emit import ARENA, CONSTANT, INPUT, VARIABLE, Emitter, HostCall, Ref
+from minigraph.compile.fuse import fuse
+from minigraph.compile.link import link
+from minigraph.compile.plan import plan
+from minigraph.compile.specialize import specialize
+from minigraph.compile.verify import verify
+from minigraph.errors import MinigraphError, NumericError
+from minigraph.graph import Graph, Node, Value
+from minigraph.run.memory import allocate, as_array
+from minigraph.run.variable import Variable, memory_epoch
+from minigraph.spec import Spec, describe
+
+
+class Program:
+    """A linked program. Make one with `compile_graph`.
+
+    Attributes:
+        graph: the specialised graph it runs, after fusion.
+        memory: the memory plan; prints sizes before and after sharing.
+        input_specs, output_specs: what it takes and gives.
+    """
+
+    def __init__(self, graph: Graph, fetches: Sequence[Value], threads: int | None = None):
+        self.graph = graph
+        self.threads = threads or tape.thread_count()
+        emitter = Emitter(self.threads)
+        emission = emitter.run(graph, fetches)
+        self.memory = plan(emission)
+        self.notes = emission.notes
+        self._linked = linked = link(emission, self.memory)
+        self.input_specs: list[Spec] = [
+            node.outputs[0].spec for node in graph.nodes if node.op.name == "placeholder"]
+        self.output_specs: list[Spec] = [value.spec for value in fetches]
+        self._fetch_names = [value.node.name for value in fetches]
+        self._operands = (ctypes.c_int64 * (len(self.input_specs) + len(self.output_specs) + 1))()
+        self.control = control = np.zeros(tape.CONTROL_WORDS, np.int64)
+        control[tape.TAPE] = linked.rows.ctypes.data
+        control[tape.COUNT] = len(emission.items)
+        control[tape.REPEAT] = 1
+        control[tape.PATCHES], control[tape.PATCH_COUNT] = linked.patches.ctypes.data, len(linked.patches)
+        control[tape.OPERANDS] = ctypes.addressof(self._operands)
+        self._parallel = bool((linked.rows[:, 2] > 1).any())
+        self._control_address = control.ctypes.data
+        self._run = tape.runtime()
+        self._epoch = -1
+        self._pid_pool = 0
+        self._lock = threading.Lock()
+        self._written = list({id(v): v for node in graph.nodes for v in node.op.writes(node)}.values())
+        self._small_outputs = [(spec, spec.nbytes, len(self.input_specs) + i)
+                               for i, spec in enumerate(self.output_specs)]
+
+    # -- running
+    def run(self, inputs: Sequence[np.ndarray] = (), repeat: int = 1) -> list[np.ndarray]:
+        """Run once (or `repeat` times) on arrays of `input_specs`; returns new arrays of `output_specs`."""
+        arrays = [np.ascontiguousarray(a, spec.dtype.numpy_dtype) for a, spec in zip(
+            inputs, self.input_specs, strict=True)]
+        for array, spec in zip(arrays, self.input_specs, strict=True):
+            if array.shape != spec.shape:
+                raise ValueError(f"program input of shape {array.shape}, expected {spec.shape}")
+        arrays = [a if a.flags.aligned else a.copy() for a in arrays]
+        blocks = self.run_addresses([a.ctypes.data for a in arrays], repeat)
+        return [as_array(block, spec) for (block, _), spec in zip(blocks, self.output_specs, strict=True)]
+
+    def run_addresses(self, addresses: Sequence[int], repeat: int = 1) -> list[tuple[object, int]]:
+        """Run on memory whose addresses, sizes and dtypes the caller vouches for; returns the outputs' blocks."""
+        operands = self._operands
+        outputs = []
+        with self._lock:
+            index = 0
+            for address in addresses:
+                operands[index] = address
+                index += 1
+            for _, nbytes, slot in self._small_outputs:
+                block = allocate(nbytes)
+                operands[slot] = block[1]
+                outputs.append(block)
+            if self._epoch != memory_epoch.value:
+                self._place_variables()
+            if repeat != 1:
+                self.control[tape.REPEAT] = repeat
+            try:
+                code = self._run(self._control_address, 0, 1)
+                while code:
+                    code = self._after_stop(code)
+            finally:
+                if repeat != 1:
+                    self.control[tape.REPEAT] = 1
+        return outputs
+
+    def _place_variables(self) -> None:
+        """Write the variables' current addresses into the argument blocks."""
+        for variable in self._written:
+            variable.own_memory()
+        blocks = self._linked.blocks
+        for variable, words in self._linked.variable_words:
+            address = variable.address_for_program()
+            for word, offset in words:
+                blocks[word] = address + offset
+        self.control[tape.POOL] = tape.pool_address() if self._parallel else 0
+        self._epoch = memory_epoch.value
+
+    def _after_stop(self, code: int) -> int:
+        """The tape stopped: carry out a host instruction and go on, or turn a kernel's code into an error."""
+        control = self.control
+        position = int(control[tape.STOPPED_AT])
+        item = self._linked.positions[position]
+        try:
+            if code > 0:
+                raise self._kernel_error(item, code)
+            call: HostCall = item.what
+            arrays = [self._array(ref, value) for ref, value in call.inputs]
+            results = call.function(arrays)
+            for (ref, value), result in zip(call.outputs, results or (), strict=True):
+                self._array(ref, value)[...] = result
+        except BaseException:
+            control[tape.START] = control[tape.DONE_REPEATS] = 0
+            raise
+        control[tape.START] = position + 1
+        code = self._run(self._control_address, 0, 1)
+        return code
+
+    def _kernel_error(self, item, code: int) -> Exception:
+        node = item.node
+        arrays = [self._array(self._ref_of(v), v) for v in node.inputs]
+        error = node.op.check_index_error(node, code - 1, arrays)
+        if isinstance(error, MinigraphError) and node.source is not None:
+            error.source = node.source
+            error.args = (error._text(),)
+        return error
+
+    def _ref_of(self, value: Value) -> Ref:
+        return self._value_refs[id(value)]
+
+    def _array(self, ref: Ref, value: Value) -> np.ndarray:
+        spec = value.spec
+        buffer = ref.buffer
+        if buffer.kind == ARENA:
+            start = buffer.offset + ref.offset
+            return self._linked.arena[start:start + spec.nbytes].view(spec.dtype.numpy_dtype).reshape(spec.shape)
+        if buffer.kind == CONSTANT:
+            return buffer.owner
+        if buffer.kind == VARIABLE:
+            return buffer.owner.array
+        slot = buffer.owner if buffer.kind == INPUT else len(self.input_specs) + buffer.owner
+        memory = (ctypes.c_char * max(spec.nbytes, 1)).from_address(self._operands[slot])
+        return np.frombuffer(memory, spec.dtype.numpy_dtype, spec.size).reshape(spec.shape)
+
+    # -- text
+    @property
+    def instruction_count(self) -> int:
+        return int(self.control[tape.COUNT])
+
+    def __str__(self) -> str:
+        head = [f"program: {self.instruction_count} instructions, {self.threads} thread"
+                + ("s" if self.threads != 1 else ""), str(self.memory), *self.notes]
+        return "\n".join([*("# " + line for line in head), self.graph.text(),
+                          "return " + ", ".join(self._fetch_names)])
+
+
+def compile_graph(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec] | Sequence[Value] = (),
+                  extra: Sequence[Node] = (), fusing: bool = True, threads: int | None = None) -> Program:
+    """Compile the part of `graph` that computes `fetches` (and runs `extra` nodes) for the given input specs.
+
+    Args:
+        feeds: input values and their actual specs (or just the values, when their shapes are known); the program takes
+            its inputs in this order.
+        fusing: whether nodes may be merged; off, every value of the graph exists at run time.
+    """
+    if not isinstance(feeds, Mapping):
+        feeds = {value: value.spec for value in feeds}
+    specialized, mapped = specialize(graph, fetches, feeds, extra)
+    wanted = [mapped[id(v)] for v in fetches]
+    verify(specialized)
+    if fusing:
+        specialized, wanted = fuse(specialized, wanted)
+        verify(specialized)
+    return Program(specialized, wanted, threads)

@@ -1,0 +1,113 @@
+"""Specialising: the part of a graph that a run needs, with every shape known.
+
+Sizes that were None become the fed ones, and arithmetic on shapes is carried out, so that everything behind this pass
+sees fixed shapes. It does not know what instructions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from minigraph.errors import ShapeError
+from minigraph.graph import Graph, Node, Value
+from minigraph.ops.registry import OPS
+from minigraph.spec import Spec, describe
+
+#: Integer results up to this many elements are computed while specialising (shape arithmetic, never data).
+_FOLDED_ELEMENTS = 1024
+
+
+def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:
+    """The nodes that must run to compute `roots`, in graph order; values in `fed` need no computing."""
+    stop = {id(v) for v in fed}
+    found: dict[int, Node] = {}
+    waiting = [r.node if isinstance(r, Value) else r for r in roots if not (isinstance(r, Value) and id(r) in stop)]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in found:
+            continue
+        found[id(node)] = node
+        waiting += [v.node for v in node.inputs if id(v) not in stop]
+    return sorted(found.values(), key=lambda n: n.order)
+
+
+def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec], extra: Sequence[Node] = ()
+               ) -> tuple[Graph, dict[int, Value]]:
+    """A copy of the part of `graph` that computes `fetches` and runs `extra`, with known shapes.
+
+    Args:
+        feeds: fed value -> its actual spec; these become placeholders of the copy, in this order.
+
+    Returns: the new graph, and a map from the identity of each old value to the new one.
+    """
+    new = Graph(graph.name)
+    new.outer = graph.outer
+    mapped: dict[int, Value] = {}
+    known: dict[int, np.ndarray] = {}
+    for value, spec in feeds.items():
+        check_feed(value, spec)
+        node = new.add(OPS["placeholder"], (), {}, [spec], value.node.name, value.node.source, value.node, value.node.scope)
+        mapped[id(value)] = node.outputs[0]
+    for node in needed_nodes([*fetches, *extra], feeds):
+        if all(id(out) in mapped for out in node.outputs) and node.outputs:
+            continue
+        inputs = [mapped[id(v)] for v in node.inputs]
+        values = [known.get(id(v)) for v in inputs]
+        specs = node.op.infer_with_values([v.spec for v in inputs], node.attrs, values)
+        folded = _fold(node, inputs, specs, values)
+        if folded is not None:
+            for out, array, spec in zip(node.outputs, folded, specs, strict=True):
+                constant = new.add(OPS["const"], (), {"value": _Constant(array)}, [spec], node.name, node.source, node,
+                                   node.scope).outputs[0]
+                mapped[id(out)], known[id(constant)] = constant, array
+            continue
+        copy = new.add(node.op, inputs, node.attrs, specs, _last(node.name), node.source, node, node.scope)
+        copy.name = node.name
+        for out, fresh in zip(node.outputs, copy.outputs, strict=True):
+            mapped.setdefault(id(out), fresh)
+        if node.op.name == "const" and specs[0].size <= _FOLDED_ELEMENTS and not specs[0].dtype.is_floating:
+            known[id(copy.outputs[0])] = np.asarray(node.attrs["value"])
+    return new, mapped
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+class _Constant:
+    """A folded array, in the form the const op expects: something NumPy can read."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def _fold(node: Node, inputs: Sequence[Value], specs: Sequence[Spec], values: Sequence[np.ndarray | None]):
+    """The outputs of an integer-only node whose inputs are known, or None."""
+    if node.op.stateful or not specs or node.op.name in ("const", "placeholder"):
+        return None
+    if any(s.dtype.is_floating or s.dtype.is_complex or s.size is None or s.size > _FOLDED_ELEMENTS for s in specs):
+        return None
+    if node.op.shape_only and len(node.op.shape_only) >= len(inputs):
+        arrays = [np.broadcast_to(np.zeros((), v.dtype.numpy_dtype), v.shape) for v in inputs]
+    elif inputs and all(v is not None for v in values):
+        arrays = list(values)
+    else:
+        return None
+    return [np.asarray(a, s.dtype.numpy_dtype) for a, s in zip(node.op.reference(arrays, node.attrs), specs, strict=True)]
+
+
+def check_feed(value: Value, spec: Spec) -> None:
+    """A fed array must have the placeholder's dtype and fit its shape."""
+    fits = len(value.shape) == len(spec.shape) and all(
+        m is None or m == n for m, n in zip(value.shape, spec.shape, strict=True))
+    if not fits:
+        raise ShapeError(f"cannot feed {describe(spec.shape, spec.dtype)} to {value.name!r}",
+                         where=f"placeholder {value.node.name!r}", got=f"shape {spec.shape}",
+                         wanted=f"shape {tuple('?' if n is None else n for n in value.shape)}",
+                         fix="reshape the array you feed (for one sample add the batch axis: x[None, ...])",
+                         source=value.node.source)

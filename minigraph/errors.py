@@ -1,0 +1,77 @@
+"""Errors that help: what is wrong, where, what was got and wanted, and what to do.
+
+Every error a user can cause is one of these classes. Each is also the built-in class a Python or TensorFlow user would
+expect to catch (ValueError, TypeError, ...). Knows nothing of graphs or kernels.
+"""
+
+from __future__ import annotations
+
+from minigraph.source import SourceLine, user_line
+
+
+class MinigraphError(Exception):
+    """Base of all errors. `str(error)` shows the parts that were given, one per line."""
+
+    def __init__(self, what: str, *, where: str = "", got: str = "", wanted: str = "", fix: str = "",
+                 source: SourceLine | None = None):
+        self.what, self.where, self.got, self.wanted, self.fix = what, where, got, wanted, fix
+        self.source = source or user_line()
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        place = self.where
+        if self.source is not None:
+            text = self.source.text
+            line = f"{self.source.file}:{self.source.line}" + (f": {text}" if text else "")
+            place = f"{place}, at {line}" if place else line
+        rows = [("where", place), ("got", self.got), ("wanted", self.wanted), ("fix", self.fix)]
+        return "\n".join([self.what, *(f"  {label + ':':<8}{text}" for label, text in rows if text)])
+
+
+class InvalidArgumentError(MinigraphError, ValueError):
+    """A value an operation cannot work with."""
+
+
+class ShapeError(InvalidArgumentError):
+    """Shapes or axes that do not fit together."""
+
+
+class DTypeError(MinigraphError, TypeError):
+    """dtypes that do not fit together."""
+
+
+class IndexRangeError(InvalidArgumentError, IndexError):
+    """An index, class or label outside its range."""
+
+
+class UnsupportedError(MinigraphError, NotImplementedError):
+    """Something TensorFlow or Keras has and minigraph does not."""
+
+
+class FailedPreconditionError(MinigraphError, RuntimeError):
+    """Something that must happen first has not: a variable not initialised, a session closed, a model not compiled."""
+
+
+class UnconnectedError(InvalidArgumentError):
+    """A gradient was asked for along a path that does not exist."""
+
+
+class NumericError(InvalidArgumentError, ArithmeticError):
+    """A NaN or infinity where there must be none."""
+
+
+class UnknownNameError(MinigraphError, ValueError):
+    """A name that nothing here has."""
+
+
+def did_you_mean(name: str, known) -> str:
+    """A fix line for a misspelt name: the closest known names, or all of them when there are few.
+
+    >>> did_you_mean("relv", ["relu", "tanh"])
+    "did you mean 'relu'? known: relu, tanh"
+    """
+    import difflib
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    listing = "known: " + ", ".join(known)
+    return f"did you mean {close[0]!r}? {listing}" if close else listing

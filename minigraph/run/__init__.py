@@ -1,0 +1,1 @@
+"""Running: eager tensors, variables, tapes."""

@@ -1,0 +1,195 @@
+"""Eager execution: each op is a small program of its own, compiled once per shape and then one native call.
+
+Eager tensors hold memory and its address; NumPy sees it only when asked. Gradient tapes record calls here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigraph.compile.program import Program
+from minigraph.dtypes import as_dtype
+from minigraph.graph import Graph, eagerly
+from minigraph.ops import dispatch
+from minigraph.ops.registry import OPS, Op
+from minigraph.run import memory
+from minigraph.run.variable import Variable, memory_epoch
+from minigraph.spec import Spec, spec_of
+from minigraph.tensor import Tensor
+
+
+class EagerTensor(Tensor):
+    """A tensor with numbers. Immutable: `numpy()` returns a copy."""
+
+    __slots__ = ("spec", "block", "address", "__weakref__")
+
+    def __init__(self, spec: Spec, block, address: int):
+        self.spec, self.block, self.address = spec, block, address
+
+    def view(self) -> np.ndarray:
+        """The numbers as an array over the tensor's own memory; do not write to it."""
+        block = self.block
+        if type(block) is np.ndarray and block.dtype == self.spec.dtype.numpy_dtype and block.shape == self.spec.shape:
+            return block
+        return memory.as_array(block, self.spec)
+
+    def numpy(self) -> np.ndarray:
+        """The numbers as a NumPy array (a NumPy scalar for shape ())."""
+        view = self.view()
+        return view.copy() if self.spec.shape else view[()]
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.view()
+        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy()
+
+    def __repr__(self) -> str:
+        numbers = np.array_repr(self.view()) if self.shape else str(self.numpy())
+        gap = "\n" if "\n" in numbers else ""
+        return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={gap}{numbers}>"
+
+    def __str__(self) -> str:
+        return f"tf.Tensor({_numbers(self)}, shape={self.shape}, dtype={self.dtype.name})"
+
+    def _scalar(self, kind: str):
+        if self.spec.size != 1:
+            from minigraph.errors import ShapeError
+            raise ShapeError(f"a tensor of {self.spec.size} elements is not one {kind}", got=f"shape {self.shape}",
+                             wanted="exactly one element", fix="reduce it first (tf.reduce_all, tf.reduce_sum, ...) or index it")
+        return self.view().reshape(())[()]
+
+    def __bool__(self) -> bool:
+        return bool(self._scalar("truth value"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("integer"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex number"))
+
+    def __index__(self) -> int:
+        return self._scalar("index").__index__()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a scalar tensor has no len()")
+        return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("cannot iterate over a scalar tensor")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __format__(self, text: str) -> str:
+        return format(self.numpy(), text) if text else str(self)
+
+    def __reduce__(self):
+        return from_array, (self.numpy(),)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    @property
+    def device(self) -> str:
+        return "/CPU:0"
+
+    def ref(self):
+        """A hashable stand-in (TensorFlow's `Tensor.ref`)."""
+        return id(self)
+
+
+def _numbers(tensor: EagerTensor) -> str:
+    return np.array2string(tensor.view()) if tensor.shape else str(tensor.numpy())
+
+
+def from_array(array: np.ndarray) -> EagerTensor:
+    """A tensor over `array`'s memory (copied only when it is not contiguous or not aligned)."""
+    array = np.asarray(array)
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        array = np.array(array, order="C")
+    return EagerTensor(spec_of(array.shape, as_dtype(array.dtype)), array, array.__array_interface__["data"][0])
+
+
+class VariableRead(EagerTensor):
+    """An eager read of a variable: its memory, shared until the variable is about to change."""
+
+    __slots__ = ("variable", "_shared")
+
+    def __init__(self, variable: Variable):
+        array = variable.array
+        super().__init__(variable.spec, array, array.ctypes.data)
+        self.variable = variable
+        self._shared = array
+        if variable._readers == 0:
+            memory_epoch.value += 1
+        variable._readers += 1
+
+    def __del__(self):
+        variable = self.variable
+        if variable._array is self._shared and variable._readers:
+            variable._readers -= 1
+
+
+def read_variable(variable: Variable) -> VariableRead:
+    """Read a variable eagerly; open tapes see the read."""
+    return VariableRead(variable)
+
+
+# ------------------------------------------------------------------------------------------------ executing
+
+_programs: dict[tuple, Program] = {}
+#: Open gradient tapes, innermost last: objects with `record(op, inputs, outputs, attrs)`.
+tapes: list = []
+
+
+def _attr_key(value):
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, list):
+        return tuple(_attr_key(v) for v in value)
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
+
+
+def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
+    """Compute one op now; open tapes record it."""
+    tensors = [t if isinstance(t, EagerTensor) else VariableRead(t) for t in inputs]
+    if attrs:
+        key = (op.name, *(t.spec for t in tensors), *((k, _attr_key(v)) for k, v in attrs.items()))
+    else:
+        key = (op.name, *[t.spec for t in tensors])
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = _single_op_program(op, tensors, attrs)
+    blocks = program.run_addresses([t.address for t in tensors])
+    outputs = [EagerTensor(spec, block, address)
+               for (block, address), spec in zip(blocks, program.output_specs, strict=True)]
+    if tapes:
+        for tape in tapes:
+            tape.record(op, tensors, outputs, attrs)
+    return outputs
+
+
+def _single_op_program(op: Op, tensors: Sequence[EagerTensor], attrs: dict) -> Program:
+    graph = Graph("eager")
+    placeholders = [graph.add(OPS["placeholder"], (), {}, [t.spec], "xyzw"[i] if i < 4 else f"x{i}").outputs[0]
+                    for i, t in enumerate(tensors)]
+    with eagerly():
+        specs = op.infer_with_values([t.spec for t in tensors], attrs, [
+            t.view() if t.spec.size is not None and t.spec.size <= 64 else None for t in tensors])
+        node = graph.add(op, placeholders, attrs, specs)
+        return Program(graph, node.outputs)
+
+
+dispatch.execute_eagerly = execute
+dispatch.eager_tensor = from_array

@@ -1,0 +1,32 @@
+"""Memory for eager tensors: a block and its address, obtained faster than NumPy can say where an array lies."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+
+from kernels.tape import aligned_empty
+
+#: Up to here a ctypes block (about 0.1 µs, address included); above, a 64-byte aligned NumPy array.
+_SMALL = 4096
+_char = ctypes.c_char
+_addressof = ctypes.addressof
+_types: dict[int, type] = {}
+
+
+def allocate(nbytes: int) -> tuple[object, int]:
+    """A block of `nbytes` uninitialised or zero bytes: (what keeps it alive, its address)."""
+    if nbytes <= _SMALL:
+        kind = _types.get(nbytes)
+        if kind is None:
+            kind = _types[nbytes] = _char * max(nbytes, 1)
+        block = kind()
+        return block, _addressof(block)
+    block = aligned_empty(nbytes)
+    return block, block.ctypes.data
+
+
+def as_array(block, spec) -> np.ndarray:
+    """The block as an array of `spec` (the same memory)."""
+    return np.frombuffer(block, spec.dtype.numpy_dtype, spec.size).reshape(spec.shape)

@@ -1,0 +1,352 @@
+"""Optimizer updates, clipping and metric counters against the plain reference and against Keras."""
+
+import numpy as np
+import pytest
+
+from kernels import optimizers
+from kernels.jit import Call
+from kernels.reference import optimizers as reference
+from tests.kernels.guarded import Memory
+
+DTYPES = ("float32", "float64")
+# The tensors of a small network, and two that are cut between threads; one empty.
+SMALL = (16, 16, 512, 32, 0, 64, 2)
+LARGE = (1, 20_000, 63, 4_097)
+
+# name -> (emit, its arguments, number of states, first value of the states, reference step)
+UPDATES = {
+    "sgd": (optimizers.sgd_calls, {}, 0, 0.0, lambda s, t, lr: [reference.sgd(*s, lr)]),
+    "momentum": (
+        optimizers.sgd_calls,
+        {"momentum": 0.9},
+        1,
+        0.0,
+        lambda s, t, lr: reference.sgd_momentum(*s, lr, 0.9),
+    ),
+    "nesterov": (
+        optimizers.sgd_calls,
+        {"momentum": 0.8, "nesterov": True},
+        1,
+        0.0,
+        lambda s, t, lr: reference.sgd_momentum(*s, lr, 0.8, nesterov=True),
+    ),
+    "adam": (optimizers.adam_calls, {}, 2, 0.0, lambda s, t, lr: reference.adam(*s, t, lr)),
+    "amsgrad": (
+        optimizers.adam_calls,
+        {"amsgrad": True, "beta_2": 0.9},
+        3,
+        0.0,
+        lambda s, t, lr: reference.adam_amsgrad(*s, t, lr, beta_2=0.9),
+    ),
+    "rmsprop": (optimizers.rmsprop_calls, {}, 1, 0.0, lambda s, t, lr: reference.rmsprop(*s, lr)),
+    "rmsprop momentum": (
+        optimizers.rmsprop_calls,
+        {"momentum": 0.7},
+        2,
+        0.0,
+        lambda s, t, lr: reference.rmsprop_momentum(*s, lr, momentum=0.7),
+    ),
+    "rmsprop centered": (
+        optimizers.rmsprop_calls,
+        {"centered": True},
+        2,
+        0.0,
+        lambda s, t, lr: reference.rmsprop_centered(*s, lr),
+    ),
+    "rmsprop centered momentum": (
+        optimizers.rmsprop_calls,
+        {"centered": True, "momentum": 0.7, "rho": 0.8},
+        3,
+        0.0,
+        lambda s, t, lr: reference.rmsprop_centered_momentum(*s, lr, rho=0.8, momentum=0.7),
+    ),
+    "adagrad": (optimizers.adagrad_calls, {}, 1, 0.1, lambda s, t, lr: reference.adagrad(*s, lr)),
+}
+
+
+def run_steps(
+    name: str, sizes, dtype: str, threads: int, steps: int, checked: bool = False
+) -> list[list[np.ndarray]]:
+    """Parameters and states of every tensor after some steps with fresh random gradients."""
+    emit, arguments, states, first, _ = UPDATES[name]
+    rng, memory = np.random.default_rng(7), Memory()
+    tensors = [
+        [
+            memory.put(rng.normal(size=n), dtype, shift=k % 3),
+            memory.put(np.zeros(n), dtype),
+            *(memory.put(np.full(n, first), dtype) for _ in range(states)),
+        ]
+        for k, n in enumerate(sizes)
+    ]
+    lr, iterations = memory.put([0.01], np.float32), memory.put([0], np.int64)
+    count = (iterations,) if emit is optimizers.adam_calls else ()
+    calls = emit(
+        [(*tensor, n) for tensor, n in zip(tensors, sizes, strict=True)],
+        lr,
+        *count,
+        dtype,
+        threads,
+        **arguments,
+    )
+    calls += optimizers.advance_calls(iterations)
+    for _ in range(steps):
+        for tensor in tensors:
+            tensor[1][:] = rng.normal(size=tensor[1].shape)
+        assert memory.run(calls, checked) == 0
+    assert iterations[0] == steps
+    return [[tensor[0], *tensor[2:]] for tensor in tensors]
+
+
+def reference_steps(name: str, sizes, dtype: str, steps: int) -> list[list[np.ndarray]]:
+    _, _, states, first, step = UPDATES[name]
+    rng = np.random.default_rng(7)
+    tensors = [
+        [rng.normal(size=n).astype(dtype), *(np.full(n, first, dtype) for _ in range(states))] for n in sizes
+    ]
+    for t in range(1, steps + 1):
+        for tensor in tensors:
+            g = rng.normal(size=tensor[0].shape).astype(dtype)
+            tensor[:] = step((tensor[0], g, *tensor[1:]), t, np.float32(0.01))
+    return tensors
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_follow_the_reference(name: str, dtype: str) -> None:
+    ours, wanted = (run_steps(name, SMALL, dtype, 1, 20), reference_steps(name, SMALL, dtype, 20))
+    # Each step rounds a handful of times; a centered variance loses digits where it is nearly 0.
+    scale = 1e3 if "centered" in name else 60
+    for mine, theirs in zip(ours, wanted, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(
+                a, b, rtol=scale * np.finfo(dtype).eps, atol=scale * np.finfo(dtype).eps
+            )
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_are_the_same_on_any_number_of_threads(name: str) -> None:
+    one, two = run_steps(name, LARGE, "float32", 1, 3), run_steps(name, LARGE, "float32", 2, 3)
+    for a, b in zip(one, two, strict=True):
+        assert [x.tobytes() for x in a] == [x.tobytes() for x in b]
+
+
+@pytest.mark.checked
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_stay_inside(name: str) -> None:
+    for a, b in zip(
+        run_steps(name, (5, 0, 70), "float32", 2, 1, checked=True),
+        run_steps(name, (5, 0, 70), "float32", 1, 1),
+        strict=True,
+    ):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def test_amsgrad_keeps_nan_visible() -> None:
+    memory = Memory()
+    p, g, m, v, top = (memory.put([value], np.float32) for value in (1, np.nan, 0, 0, 5))
+    calls = optimizers.adam_calls(
+        [(p, g, m, v, top, 1)],
+        memory.put([0.1], np.float32),
+        memory.put([0], np.int64),
+        "float32",
+        1,
+        amsgrad=True,
+    )
+    assert memory.run(calls) == 0
+    assert np.isnan(p[0])
+
+
+def test_a_tensor_without_its_states_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"adam: each tensor wants 5 values .* got 3"):
+        optimizers.adam_calls([(0, 0, 4)], 0, 0, "float32", 1)
+
+
+def test_nothing_to_update_is_no_instruction() -> None:
+    assert optimizers.sgd_calls([], 0, "float32", 2) == []
+
+
+KERAS = {
+    "sgd": ("SGD", {}, {}),
+    "momentum": ("SGD", {"momentum": 0.9}, {}),
+    "nesterov": ("SGD", {"momentum": 0.8, "nesterov": True}, {}),
+    "adam": ("Adam", {}, {}),
+    "amsgrad": ("Adam", {"amsgrad": True, "beta_2": 0.9}, {}),
+    "rmsprop": ("RMSprop", {}, {}),
+    "rmsprop momentum": ("RMSprop", {"momentum": 0.7}, {}),
+    "rmsprop centered": ("RMSprop", {"centered": True}, {}),
+    "rmsprop centered momentum": ("RMSprop", {"centered": True, "momentum": 0.7, "rho": 0.8}, {}),
+    "adagrad": ("Adagrad", {}, {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+@pytest.mark.parametrize("name", KERAS)
+def test_a_hundred_steps_follow_keras(name: str) -> None:
+    keras = pytest.importorskip("keras")
+    kind, arguments, _ = KERAS[name]
+    rng = np.random.default_rng(7)
+    variables = [keras.Variable(rng.normal(size=n).astype("float32")) for n in (16, 40)]
+    optimizer = getattr(keras.optimizers, kind)(learning_rate=0.01, **arguments)
+    for _ in range(100):
+        optimizer.apply(
+            [keras.ops.convert_to_tensor(rng.normal(size=v.shape).astype("float32")) for v in variables],
+            variables,
+        )
+    for (p, *_), variable in zip(run_steps(name, (16, 40), "float32", 1, 100), variables, strict=True):
+        # Relative to the path walked: 100 steps of up to 0.01 each; Nesterov and centered steps are longer.
+        np.testing.assert_allclose(p, variable.numpy(), rtol=2e-6, atol=4e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_decoupled_decay_and_clipping_follow_keras() -> None:
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(3)
+    for clip in ({"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"clipvalue": 0.1}):
+        start = [rng.normal(size=n).astype("float32") for n in (30, 7)]
+        variables = [keras.Variable(value) for value in start]
+        optimizer = keras.optimizers.AdamW(learning_rate=0.01, weight_decay=0.1, **clip)
+        memory = Memory()
+        lr, iterations = memory.put([0.01], np.float32), memory.put([0], np.int64)
+        p = [memory.put(value) for value in start]
+        g, m, v = ([memory.put(np.zeros_like(value)) for value in start] for _ in range(3))
+        sizes = [value.size for value in start]
+        in_place = list(zip(g, g, sizes, strict=True))
+        calls = {
+            "clipnorm": lambda t=in_place, mem=memory: optimizers.clip_by_norm_calls(
+                t, 0.5, "float32", 2, mem.scratch
+            ),
+            "global_clipnorm": lambda t=in_place, mem=memory: optimizers.clip_by_global_norm_calls(
+                t, 0.5, "float32", 2, mem.scratch
+            ),
+            "clipvalue": lambda t=in_place: optimizers.clip_by_value_calls(t, 0.1, "float32", 2),
+        }[next(iter(clip))]()
+        calls += optimizers.weight_decay_calls(list(zip(p, sizes, strict=True)), lr, 0.1, "float32", 2)
+        calls += optimizers.adam_calls(
+            list(zip(p, g, m, v, sizes, strict=True)), lr, iterations, "float32", 2
+        )
+        calls += optimizers.advance_calls(iterations)
+        for _ in range(20):
+            fresh = [rng.normal(size=n).astype("float32") for n in sizes]
+            optimizer.apply([keras.ops.convert_to_tensor(value) for value in fresh], variables)
+            for mine, value in zip(g, fresh, strict=True):
+                mine[:] = value
+            assert memory.run(calls) == 0
+        for mine, theirs in zip(p, variables, strict=True):
+            np.testing.assert_allclose(mine, theirs.numpy(), rtol=2e-6, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ clipping
+
+
+@pytest.mark.parametrize("checked", [False, pytest.param(True, marks=pytest.mark.checked)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_clipping_follows_the_reference(dtype: str, in_place: bool, checked: bool) -> None:
+    rng, memory = np.random.default_rng(1), Memory()
+    sizes = (3, 0, 100) if checked else (3, 0, 20_000, 8_192)
+    values = [rng.normal(size=n).astype(dtype) for n in sizes]
+    limit = 2.5
+    wanted = {
+        optimizers.clip_by_norm_calls: [reference.clip_by_norm(x, limit) for x in values],
+        optimizers.clip_by_global_norm_calls: reference.clip_by_global_norm(values, limit),
+        optimizers.clip_by_value_calls: [np.clip(x, -limit, limit) for x in values],
+    }
+    for emit, results in wanted.items():
+        xs = [memory.put(x) for x in values]
+        outs = xs if in_place else [memory.empty(x.shape, dtype) for x in values]
+        scratch = () if emit is optimizers.clip_by_value_calls else (memory.scratch,)
+        calls = emit(list(zip(xs, outs, sizes, strict=True)), limit, dtype, 2, *scratch)
+        assert memory.run(calls, checked) == 0
+        for out, result in zip(outs, results, strict=True):
+            np.testing.assert_allclose(out, result, rtol=40 * np.finfo(dtype).eps)
+
+
+def test_norms() -> None:
+    rng, memory = np.random.default_rng(1), Memory()
+    sizes = (3, 0, 50_000, 8_192)
+    values = [memory.put(rng.normal(size=n), np.float32) for n in sizes]
+    pairs = list(zip(values, sizes, strict=True))
+    exact = [np.square(x.astype(np.float64)).sum() for x in values]
+    for threads in (1, 2):
+        out, all_out = memory.empty(4, np.float32), memory.empty(1, np.float32)
+        assert (
+            memory.run(optimizers.norms_calls(pairs, out, "float32", threads, memory.scratch, squared=True))
+            == 0
+        )
+        np.testing.assert_allclose(out, exact, rtol=1e-6)
+        assert (
+            memory.run(
+                optimizers.norms_calls(pairs, all_out, "float32", threads, memory.scratch, together=True)
+            )
+            == 0
+        )
+        np.testing.assert_allclose(all_out, np.sqrt(sum(exact)), rtol=1e-6)
+        if threads == 1:
+            first = out, all_out
+    assert (out.tobytes(), all_out.tobytes()) == (first[0].tobytes(), first[1].tobytes())
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_global_norm_that_is_not_finite_is_seen(bad: float) -> None:
+    memory = Memory()
+    x, y = memory.put([1.0, bad], np.float32), memory.put([3.0], np.float32)
+    assert (
+        memory.run(
+            optimizers.clip_by_global_norm_calls([(x, x, 2), (y, y, 1)], 1.0, "float32", 1, memory.scratch)
+        )
+        == 0
+    )
+    assert np.isnan(x).all() and np.isnan(y).all()
+
+
+def test_zero_gradients_stay_zero_when_clipped() -> None:
+    memory = Memory()
+    x = memory.put(np.zeros(5), np.float32)
+    for emit in (optimizers.clip_by_norm_calls, optimizers.clip_by_global_norm_calls):
+        assert memory.run(emit([(x, x, 5)], 1.0, "float32", 1, memory.scratch)) == 0
+        assert (x == 0).all()
+
+
+# ------------------------------------------------------------------------------------------------ metrics
+
+
+@pytest.mark.parametrize("checked", [False, pytest.param(True, marks=pytest.mark.checked)])
+def test_accumulate(checked: bool) -> None:
+    memory = Memory()
+    total, count, value, weight = (memory.put([v], np.float32) for v in (3, 10, 2, 5))
+    assert memory.run(optimizers.accumulate_calls(total, count, value, weight, "float32"), checked) == 0
+    assert (total[0], count[0]) == (13, 15)
+    assert (
+        memory.run(optimizers.accumulate_calls(total, count, value, weight, "float32", mean=False), checked)
+        == 0
+    )
+    assert (total[0], count[0]) == (15, 20)
+
+
+@pytest.mark.parametrize("checked", [False, pytest.param(True, marks=pytest.mark.checked)])
+@pytest.mark.parametrize("label_dtype", ["int32", "int64", "uint8", "float32"])
+@pytest.mark.parametrize("classes", [1, 2, 10, 33])
+def test_accuracy_counts_rows_whose_first_largest_is_the_label(
+    classes: int, label_dtype: str, checked: bool
+) -> None:
+    rng, memory = np.random.default_rng(classes), Memory()
+    # Few distinct values, so that rows have ties.
+    x = memory.put(rng.integers(0, 3, (50, classes)), np.float32)
+    labels = memory.put(rng.integers(0, classes, 50), label_dtype)
+    matches = memory.empty(1, np.float32)
+    calls = optimizers.sparse_categorical_accuracy_calls(
+        x, labels, matches, 50, classes, "float32", label_dtype
+    )
+    assert memory.run(calls, checked) == 0
+    assert matches[0] == (x.argmax(1) == labels).sum()
+
+
+def test_advance() -> None:
+    memory = Memory()
+    word = memory.put([40], np.int64)
+    calls: list[Call] = optimizers.advance_calls(word, 2)
+    assert memory.run(calls) == 0
+    assert word[0] == 42
