@@ -1,1 +1,1 @@
-"""The same workloads timed on minigraph and on its peers; knows nothing about how any of them works inside."""
+"""The same workloads timed on minigraph and its peers; knows nothing of how any of them works inside."""

@@ -16,10 +16,11 @@ from benchmarks.workloads import WORKLOADS
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the benchmarks asked for; 1 if a peer failed or computed something else, 2 for a wrong call."""
-    parser = argparse.ArgumentParser("benchmarks", description="minigraph and its peers on the same workloads")
+    parser = argparse.ArgumentParser("benchmarks", description="Times minigraph and its peers on one table.")
     parser.add_argument("--only", nargs="+", metavar="NAME", default=[],
                         help="workloads or groups by name (default: all); see --list")
-    parser.add_argument("--peers", metavar="A,B", default=",".join(PEERS), help="peers to run (default: %(default)s)")
+    parser.add_argument("--peers", metavar="A,B", default=",".join(PEERS),
+                        help="peers to run (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="turns each peer gets (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save everything measured")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the result (needs matplotlib)")
@@ -31,8 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         for row in WORKLOADS.values():
             console.print(f"{row.name:18s} {row.group:15s} {row.description}", highlight=False)
         for peer in PEERS.values():
-            console.print(f"{peer.name:18s} {'peer':15s} {'installed' if peer.installed else 'not installed'}",
-                          highlight=False)
+            state = "installed" if peer.installed else "not installed"
+            console.print(f"{peer.name:18s} {'peer':15s} {state}", highlight=False)
         return 0
     known = {*WORKLOADS, *(row.group for row in WORKLOADS.values())}
     if unknown := [name for name in options.only if name not in known]:

@@ -1,35 +1,43 @@
-"""What this machine can do at most, measured: fused multiply-adds from registers alone, and bytes from memory.
+"""What this machine can do at most, measured: fused multiply-adds in registers, and bytes from memory.
 
-Every other number is read against these. Knows nothing about workloads or peers. Each measurement runs the same
-compiled function, GIL released, on slices of its work in one Python thread or in one per core, and keeps the best of
-several repeats: a ceiling is what was reached, not what is usual.
+Every other number is read against these, so they rest on nothing of minigraph's: a few loops of vector
+instructions are written here as LLVM code and called through ctypes, which lets go of Python's lock. Each
+runs on one thread and on one thread per core, on equal shares, and the best of several repeats counts: a
+ceiling is what was reached, not what is usual. Knows nothing about workloads or peers.
 """
 
 from __future__ import annotations
 
-import os
+import ctypes
+import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-INT64 = ir.IntType(64)
-LLVM_TYPES = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+from benchmarks.machine import cores
+
+#: Bytes of each of the three triad arrays: several times the last-level cache of common machines.
 TRIAD_BYTES = 1 << 27
-"""Bytes of each of the three triad arrays: several times the last-level cache of common machines."""
+FMA_ROUNDS = 2_000_000
+#: Vectors that one turn of a memory loop handles.
+UNROLLED = 8
+
+INT64, FLOAT, DOUBLE = ir.IntType(64), ir.FloatType(), ir.DoubleType()
+#: void loop(int64 turns, void *out, const void *left, const void *right)
+LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
+Shares = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """GFLOP/s and GB/s (10⁹). `one` is a single thread, `all` one thread for each core this process may use."""
+    """GFLOP/s and GB/s (10⁹): `one` on a single thread, `all` on one for each core this process may use."""
 
     threads: int
     fma32_one: float
@@ -51,7 +59,7 @@ class Ceilings:
 def host_vectors() -> tuple[int, int]:
     """Bytes of a vector register on this machine, and how many of them to keep busy.
 
-    The chains must cover latency times pipes (8 to 16 on today's cores) without spilling out of the 16 or 32 registers.
+    The chains must cover latency times pipes (8 to 16 on today's cores) and still fit the 16 or 32 registers.
     """
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):
@@ -62,143 +70,174 @@ def host_vectors() -> tuple[int, int]:
 VECTOR_BYTES, CHAINS = host_vectors()
 
 
-def _vector(scalar: types.Type) -> ir.VectorType:
-    return ir.VectorType(LLVM_TYPES[scalar], VECTOR_BYTES * 8 // scalar.bitwidth)
-
-
-def _fma(builder: ir.IRBuilder, vector: ir.VectorType) -> ir.Function:
-    suffix = f"v{vector.count}f{32 if vector.element == ir.FloatType() else 64}"
-    signature = ir.FunctionType(vector, [vector] * 3)
-    return cgutils.get_or_insert_function(builder.module, signature, f"llvm.fma.{suffix}")
-
-
-@intrinsic
-def _fma_chains(typing_context, rounds, start):
-    """Runs `rounds` rounds of one multiply-add in each independent chain, all in registers; returns a result used."""
-    vector = _vector(start)
-
-    def splat(number: float) -> ir.Constant:
-        return ir.Constant(vector, [number] * vector.count)
-
-    def generate(context, builder, signature, arguments):
-        fma = _fma(builder, vector)
-        chains = [cgutils.alloca_once_value(builder, splat(float(chain))) for chain in range(CHAINS)]
-        with cgutils.for_range(builder, arguments[0]):
-            for chain in chains:
-                value = builder.call(fma, [builder.load(chain), splat(1.0000001), splat(0.5)])
-                builder.store(value, chain)
-        total = builder.load(chains[0])
-        for chain in chains[1:]:
-            total = builder.fadd(total, builder.load(chain))
-        return builder.fadd(builder.extract_element(total, ir.Constant(INT64, 0)), arguments[1])
-
-    return start(types.int64, start), generate
-
-
-@intrinsic
-def _streaming_triad(typing_context, out, left, right, count):
-    """`out = left + 3 * right` at three float32 addresses, stored past the caches; `count` is of whole vectors."""
-    vector = _vector(types.float32)
-
-    def generate(context, builder, signature, arguments):
-        fma = _fma(builder, vector)
-        out_pointer, *in_pointers = (
-            builder.inttoptr(address, vector.as_pointer()) for address in arguments[:3]
-        )
-        three = ir.Constant(vector, [3.0] * vector.count)
-        with cgutils.for_range(builder, arguments[3]) as loop:
-            first, second = (
-                builder.load(builder.gep(pointer, [loop.index]), align=4) for pointer in in_pointers
-            )
-            value = builder.call(fma, [second, three, first])
-            store = builder.store(value, builder.gep(out_pointer, [loop.index]), align=VECTOR_BYTES)
-            one = ir.Constant(ir.IntType(32), 1)
-            store.set_metadata("nontemporal", builder.module.add_metadata([one]))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), generate
-
-
-@numba.njit(nogil=True)
-def _run_chains(rounds, start):
-    return _fma_chains(rounds, start)
-
-
-@numba.njit(nogil=True)
-def _run_streaming_triad(out, left, right, count):
-    _streaming_triad(out, left, right, count)
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _triad(out, left, right):
-    for index in range(out.size):
-        out[index] = left[index] + np.float32(3) * right[index]
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _read(left):
-    total = np.float32(0)
-    for index in range(left.size):
-        total += left[index]
-    return total
-
-
 def measure(repeats: int = 30) -> Ceilings:
-    """Measures everything with one thread and with all; a few seconds."""
-    threads = len(os.sched_getaffinity(0))
+    """Measures everything on one thread and on all; a few seconds."""
+    loops = _Loops()
     found: dict[str, float] = {}
-    for bits, scalar in ((32, np.float32), (64, np.float64)):
-        rounds = 2_000_000
-        flops = 2 * rounds * CHAINS * VECTOR_BYTES * 8 // bits
-        _both(found, f"fma{bits}", threads, repeats,
-              lambda part, parts, scalar=scalar, rounds=rounds: _run_chains(rounds, scalar(0)),
-              lambda parts, flops=flops: parts * flops)
-    count = TRIAD_BYTES // 4
-    arrays = [_aligned(count, float(number)) for number in range(3)]
-    whole = count // (VECTOR_BYTES // 4)
 
-    def slices(part: int, parts: int) -> list[np.ndarray]:
-        return [array[count * part // parts:count * (part + 1) // parts] for array in arrays]
+    def add(name: str, shares: Shares, amount: int, amount_is_shared: bool) -> None:
+        for label, threads in (("one", 1), ("all", cores())):
+            total = amount if amount_is_shared else amount * threads
+            found[f"{name}_{label}"] = total / _best_seconds(shares, threads, repeats) / 1e9
 
-    def streaming(part: int, parts: int) -> None:
-        first, last = whole * part // parts, whole * (part + 1) // parts
-        addresses = [array.ctypes.data + first * VECTOR_BYTES for array in arrays]
-        _run_streaming_triad(*addresses, last - first)
+    for bits in (32, 64):
+        sink = _aligned(VECTOR_BYTES * cores(), 0)
+        loop = loops[f"fma{bits}"]
 
-    _both(found, "triad", threads, repeats, lambda part, parts: _triad(*slices(part, parts)),
-          lambda parts: 3 * TRIAD_BYTES)
-    _both(found, "streaming_triad", threads, repeats, streaming, lambda parts: 3 * TRIAD_BYTES)
-    _both(found, "read", threads, repeats, lambda part, parts: _read(slices(part, parts)[0]),
-          lambda parts: TRIAD_BYTES)
-    return Ceilings(threads=threads, **found)
+        flops = 2 * FMA_ROUNDS * CHAINS * VECTOR_BYTES * 8 // bits
+        add(f"fma{bits}", partial(_chains, loop, sink.ctypes.data), flops, amount_is_shared=False)
 
+    arrays = [_aligned(TRIAD_BYTES, value) for value in range(3)]
+    turns = TRIAD_BYTES // (UNROLLED * VECTOR_BYTES)
 
-def _both(found: dict[str, float], name: str, threads: int, repeats: int,
-          work: Callable[[int, int], object], amount: Callable[[int], int]) -> None:
-    """Adds `name`_one and `name`_all: the amount of work over the best time, in 10⁹ per second."""
-    for label, parts in (("one", 1), ("all", threads)):
-        found[f"{name}_{label}"] = amount(parts) / _best_seconds(work, parts, repeats) / 1e9
+    def over_arrays(loop: Callable[..., None]) -> Shares:
+        def share(part: int, parts: int) -> None:
+            first, last = turns * part // parts, turns * (part + 1) // parts
+            loop(last - first, *(array.ctypes.data + first * UNROLLED * VECTOR_BYTES for array in arrays))
+        return share
+
+    add("triad", over_arrays(loops["triad"]), 3 * TRIAD_BYTES, amount_is_shared=True)
+    add("streaming_triad", over_arrays(loops["streaming_triad"]), 3 * TRIAD_BYTES, amount_is_shared=True)
+    add("read", over_arrays(loops["read"]), TRIAD_BYTES, amount_is_shared=True)
+    return Ceilings(threads=cores(), **found)
 
 
-def _best_seconds(work: Callable[[int, int], object], parts: int, repeats: int) -> float:
-    """Best time for `work(part, parts)` to finish in all of `parts` threads at once; the first call compiles."""
-    work(0, parts)
-    with ThreadPoolExecutor(parts) as pool:
+def _chains(loop: Callable[..., None], sink: int, part: int, parts: int) -> None:
+    """One share of the multiply-adds: as many in every part."""
+    loop(FMA_ROUNDS, sink + part * VECTOR_BYTES, 0, 0)
+
+
+def _best_seconds(shares: Shares, threads: int, repeats: int) -> float:
+    """Best time for `shares(part, parts)` to finish on all the threads at once."""
+    with ThreadPoolExecutor(threads) as pool:
         best = float("inf")
         for _ in range(repeats):
             start = time.perf_counter()
-            list(pool.map(work, range(parts), [parts] * parts))
+            list(pool.map(shares, range(threads), [threads] * threads))
             best = min(best, time.perf_counter() - start)
     return best
 
 
-def _aligned(count: int, value: float) -> np.ndarray:
-    """A float32 array whose first element lies on a vector boundary, as streaming stores need; pages touched."""
-    raw = np.empty(count * 4 + VECTOR_BYTES, np.uint8)
+def _aligned(size: int, value: int) -> np.ndarray:
+    """`size` bytes of float32 from a vector boundary on, as streaming stores need; every page is touched."""
+    raw = np.empty(size + VECTOR_BYTES, np.uint8)
     skip = -raw.ctypes.data % VECTOR_BYTES
-    array = raw[skip:skip + count * 4].view(np.float32)
+    array = raw[skip:skip + size].view(np.float32)
     array[:] = value
     return array
+
+
+# ------------------------------------------------------------------------------------------ the native loops
+
+class _Loops:
+    """The loops, compiled for this processor; each is called with turns and three addresses."""
+
+    def __init__(self) -> None:
+        module = ir.Module("ceilings")
+        _write_fma(module, "fma32", FLOAT)
+        _write_fma(module, "fma64", DOUBLE)
+        _write_triad(module, "triad", streaming=False)
+        _write_triad(module, "streaming_triad", streaming=True)
+        _write_read(module, "read")
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        features = llvm.get_host_cpu_features().flatten()
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            features += ",-prefer-256-bit"  # otherwise some processors get 512-bit vectors cut in two
+        target = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), target)
+        self.engine.finalize_object()
+
+    def __getitem__(self, name: str) -> Callable[..., None]:
+        return LOOP(self.engine.get_function_address(name))
+
+
+@contextmanager
+def _loop(module: ir.Module, name: str, start: list[ir.Constant], vector: ir.VectorType) -> Iterator[tuple]:
+    """A function that repeats what the block writes, `turns` times.
+
+    Gives (builder, turn, pointers, carried): the three arguments as vector pointers, and values that live
+    from turn to turn; the block replaces the list's items with their next values. Afterwards their sum is
+    stored at `out`.
+    """
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64] * 4), name)
+    entry, body, leave = (function.append_basic_block(label) for label in ("entry", "body", "leave"))
+    builder = ir.IRBuilder(entry)
+    pointers = [builder.inttoptr(address, vector.as_pointer()) for address in function.args[1:]]
+    builder.branch(body)
+    builder.position_at_end(body)
+    turn = builder.phi(INT64)
+    turn.add_incoming(INT64(0), entry)
+    phis = []
+    for value in start:
+        phis.append(builder.phi(vector))
+        phis[-1].add_incoming(value, entry)
+    carried = list(phis)
+    yield builder, turn, pointers, carried
+    following = builder.add(turn, INT64(1))
+    turn.add_incoming(following, body)
+    for phi, value in zip(phis, carried, strict=True):
+        phi.add_incoming(value, body)
+    builder.cbranch(builder.icmp_signed("<", following, function.args[0]), body, leave)
+    builder.position_at_end(leave)
+    for value in carried[1:]:
+        carried[0] = builder.fadd(carried[0], value)
+    if carried:
+        builder.store(carried[0], pointers[0], align=4)
+    builder.ret_void()
+
+
+def _vector(element: ir.Type) -> ir.VectorType:
+    return ir.VectorType(element, VECTOR_BYTES // (4 if element is FLOAT else 8))
+
+
+def _splat(vector: ir.VectorType, value: float) -> ir.Constant:
+    return ir.Constant(vector, [value] * vector.count)
+
+
+def _multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """`a * b + c` as one instruction."""
+    vector = c.type
+    name = f"llvm.fma.v{vector.count}f{32 if vector.element is FLOAT else 64}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+    return builder.call(function, [a, b, c])
+
+
+def _write_fma(module: ir.Module, name: str, element: ir.Type) -> None:
+    """One multiply-add in each of CHAINS independent chains a turn, all in registers."""
+    vector = _vector(element)
+    start = [_splat(vector, float(chain)) for chain in range(CHAINS)]
+    with _loop(module, name, start, vector) as (builder, _, _, carried):
+        for chain, value in enumerate(carried):
+            carried[chain] = _multiply_add(builder, value, _splat(vector, 0.999), _splat(vector, 0.5))
+
+
+def _write_triad(module: ir.Module, name: str, streaming: bool) -> None:
+    """`out = left + 3 * right`; streaming stores bypass the caches and do not read what they replace."""
+    vector = _vector(FLOAT)
+    with _loop(module, name, [], vector) as (builder, turn, (out, left, right), _):
+        first = builder.mul(turn, INT64(UNROLLED))
+        for step in range(UNROLLED):
+            at = builder.add(first, INT64(step))
+            a, b = (builder.load(builder.gep(pointer, [at]), align=4) for pointer in (left, right))
+            value = _multiply_add(builder, b, _splat(vector, 3.0), a)
+            store = builder.store(value, builder.gep(out, [at]), align=VECTOR_BYTES)
+            if streaming:
+                store.set_metadata("nontemporal", module.add_metadata([ir.IntType(32)(1)]))
+
+
+def _write_read(module: ir.Module, name: str) -> None:
+    """Sum of `left`, in UNROLLED partial sums."""
+    vector = _vector(FLOAT)
+    start = [_splat(vector, 0.0)] * UNROLLED
+    with _loop(module, name, start, vector) as (builder, turn, (_, left, _), carried):
+        first = builder.mul(turn, INT64(UNROLLED))
+        for step, value in enumerate(carried):
+            at = builder.add(first, INT64(step))
+            carried[step] = builder.fadd(value, builder.load(builder.gep(left, [at]), align=4))
 
 
 if __name__ == "__main__":

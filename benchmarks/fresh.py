@@ -1,6 +1,7 @@
 """What can only be measured in a fresh Python: import time, start to first step, peak memory.
 
-Each measurement starts this file (or a bare import) in a new process. Knows nothing about how results are shown.
+Each measurement starts this file (or a bare import) in a new process. Knows nothing about how results are
+shown.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ def measure(peer: Peer, workload: Workload) -> float | None:
     """Seconds, or bytes for PeakMemory; None where the task does not apply. Raises FreshError."""
     match workload.task:
         case ImportTime():
-            program = ("import time; start = time.perf_counter(); import {0}; print(time.perf_counter() - start)"
-                       .format(peer.library))
+            program = f"from time import perf_counter as t; s = t(); import {peer.library}; print(t() - s)"
             return float(_output(["-c", program], {})[0])
         case FirstStep(empty_cache=False):
             return _seconds_to_answer(peer, workload, {})
@@ -53,10 +53,10 @@ def _output(arguments: list[str], environment: dict[str, str]) -> tuple[str, flo
     """The last line that a new Python prints, and the seconds from starting it until that line arrived."""
     with tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True,
-                                   cwd=ROOT, env=os.environ | environment)
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=errors,
+                                   text=True, cwd=ROOT, env=os.environ | environment)
         answer, seconds = "", 0.0
-        for line in process.stdout:
+        for line in process.stdout or ():
             answer, seconds = line.strip(), time.perf_counter() - start
         if process.wait() or not answer:
             errors.seek(0)
@@ -68,7 +68,8 @@ def _output(arguments: list[str], environment: dict[str, str]) -> tuple[str, flo
 def peak_bytes() -> int:
     """Peak resident memory of this process.
 
-    On Linux from VmHWM: `ru_maxrss` there also counts what the parent had resident when it started this process.
+    On Linux from VmHWM: `ru_maxrss` there also counts what the parent had resident when it started this
+    process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -80,19 +81,17 @@ def peak_bytes() -> int:
 
 def _answer(peer: Peer, workload: Workload) -> int | str | None:
     """Runs one step or epoch; the bytes beyond the data for PeakMemory, None where it does not apply."""
-    task = workload.task
-    match task:
-        case FirstStep():
-            runner = peer.load().make(TrainStep(task.network, task.batch))
-        case PeakMemory():
-            runner = peer.load().make(FitEpoch(task.network, task.samples, task.batch))
-    if runner is None:
-        return None
-    runner.step()
-    if isinstance(task, FirstStep):
-        return "trained"
-    peak = peak_bytes()
-    return peak - sum(array.nbytes for array in inputs.samples(task.network, task.samples))
+    match workload.task:
+        case FirstStep(network, batch):
+            if runner := peer.load().make(TrainStep(network, batch)):
+                runner.step()
+                return "trained"
+        case PeakMemory(network, samples, batch):
+            if runner := peer.load().make(FitEpoch(network, samples, batch)):
+                runner.step()
+                peak = peak_bytes()
+                return peak - sum(array.nbytes for array in inputs.samples(network, samples))
+    return None
 
 
 if __name__ == "__main__":

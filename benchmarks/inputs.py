@@ -1,6 +1,7 @@
 """The arrays each workload starts from, the same for every peer, so that their results can be compared.
 
-Knows the shapes of the tasks and nothing about the libraries that run them. Everything is float32 except labels.
+Knows the shapes of the tasks and nothing about the libraries that run them. Everything is float32 except
+labels.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import numpy as np
 from benchmarks.workloads import AdamUpdate, EagerOp, Elementwise, MatMul, Network, Reduction
 
 Array = np.ndarray
+#: Environment variable that names the digits, so that every process a benchmark starts reads the same ones.
 DIGITS_FILE = "MINIGRAPH_BENCH_MNIST"
-"""Environment variable that names the digits, so that every process a benchmark starts reads the same ones."""
 
 
 def weights(network: Network) -> list[Array]:
-    """Kernel and bias of each layer in turn: Glorot-uniform kernels (rows, columns), zero biases (columns,)."""
+    """Kernel (rows, columns), Glorot-uniform, and bias (columns,), zero, of each layer in turn."""
     generator = np.random.default_rng(1)
     arrays = []
     for rows, columns in pairwise(network.widths):
@@ -30,10 +31,12 @@ def weights(network: Network) -> list[Array]:
 
 
 def samples(network: Network, count: int) -> tuple[Array, Array]:
-    """Inputs (count, features) in [0, 1] and their targets: int32 labels (count,) or one-hot (count, classes).
+    """Inputs (count, features) in [0, 1] and their targets: int32 labels (count,) or one-hot (count,
+    classes).
 
-    If the environment names an `mnist.npz` (DIGITS_FILE), networks on 784 inputs get its first `count` training
-    digits divided by 255; otherwise inputs are uniform random numbers with random labels, which cost the same.
+    If the environment names an `mnist.npz` (DIGITS_FILE), networks on 784 inputs get its first `count`
+    training digits divided by 255; otherwise inputs are uniform random numbers with random labels, which cost
+    the same.
     """
     features, classes = network.widths[0], network.widths[-1]
     path = os.environ.get(DIGITS_FILE)
@@ -58,7 +61,7 @@ def _digits(path: str) -> tuple[Array, Array]:
 
 
 def operands(task: MatMul | Elementwise | Reduction | AdamUpdate | EagerOp) -> list[Array]:
-    """What the task reads. For AdamUpdate: the parameter and its gradient; first and second moments start at zero."""
+    """What the task reads; for AdamUpdate the parameter and its gradient (the moments start at zero)."""
     generator = np.random.default_rng(3)
 
     def normal(*shape: int) -> Array:

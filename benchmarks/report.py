@@ -16,17 +16,25 @@ from benchmarks.run import Record, Row
 from benchmarks.workloads import PeakMemory, Target
 
 
-def show(record: Record, console: Console) -> None:
-    """The machine and its ceilings, then for each workload every library's median, first call, ratio and fraction.
+#: Spread of the middle half of the samples, as a fraction of the median, from which a number is marked.
+NOISY = 0.25
 
-    "first call" is building and calling it once, less an ordinary call; "ours is" is how many times faster (or, for
-    memory, smaller) minigraph is than that library; "of ceiling" is of the FMA peak or the triad bandwidth of all cores.
+
+def show(record: Record, console: Console) -> None:
+    """The machine and its ceilings, then for each workload every library's median, first call, ratio and
+    fraction.
+
+    "first call" is building and calling it once, less an ordinary call; "ours is" is how many times faster
+    (or, for memory, smaller) minigraph is than that library; "of ceiling" is of the FMA peak or the triad
+    bandwidth of all cores.
     """
     _show_machine(record, console)
     console.print(_table(record))
+    console.print(f"~ the middle half of the samples spreads over more than {NOISY:.0%} of the median", style="dim")
     for row in record.rows:
         for peer, text in (row.failures | row.disagreements).items():
-            console.print(f"{row.workload.name} on {peer}: {text}", style="red", highlight=False, markup=False)
+            line = f"{row.workload.name} on {peer}: {text}"
+            console.print(line, style="red", highlight=False, markup=False)
 
 
 def save_json(record: Record, path: Path) -> None:
@@ -42,11 +50,12 @@ def save_picture(record: Record, path: Path) -> None:
     from matplotlib import pyplot
 
     rows = [row for row in record.rows if row.results]
+    bests = [min(result.summary.median for result in row.results.values()) for row in rows]
     peers = [peer for peer in PEERS if any(peer in row.results for row in rows)]
     figure, axes = pyplot.subplots(figsize=(9, 1 + 0.35 * len(rows)), layout="constrained")
     for peer in peers:
-        points = [(row.results[peer].summary.median / row.results[row.fastest(peers)].summary.median, height)
-                  for height, row in enumerate(rows) if peer in row.results]
+        points = [(row.results[peer].summary.median / best, height)
+                  for height, (row, best) in enumerate(zip(rows, bests, strict=True)) if peer in row.results]
         ours = peer == OURS
         axes.plot(*zip(*points, strict=True), linestyle="", marker="D" if ours else "o", label=peer,
                   markersize=9 if ours else 6, zorder=3 if ours else 2)
@@ -63,7 +72,7 @@ def save_picture(record: Record, path: Path) -> None:
 def time_text(seconds: float) -> str:
     """Three figures and a unit: 2.41 µs, 87.3 ms, 5.55 s."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
+        if seconds >= 0.9995 * size:
             return f"{_three_figures(seconds / size)} {unit}"
     return f"{_three_figures(seconds / 1e-9)} ns"
 
@@ -78,7 +87,8 @@ def _show_machine(record: Record, console: Console) -> None:
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, "
         f"{machine['system']}, Python {machine['python']}, {record.date}\n"
         f"Ceilings, all cores (one): FMA float32 {top.fma32_all:.0f} ({top.fma32_one:.0f}), "
-        f"float64 {top.fma64_all:.0f} ({top.fma64_one:.0f}) GFLOP/s; triad {top.triad_all:.1f} ({top.triad_one:.1f}), "
+        f"float64 {top.fma64_all:.0f} ({top.fma64_one:.0f}) GFLOP/s; "
+        f"triad {top.triad_all:.1f} ({top.triad_one:.1f}), "
         f"with streaming stores {top.streaming_triad_all:.1f} ({top.streaming_triad_one:.1f}), "
         f"reading {top.read_all:.1f} ({top.read_one:.1f}) GB/s\n"
         + ", ".join(f"{name} {version}" for name, version in record.versions.items()),
@@ -87,10 +97,13 @@ def _show_machine(record: Record, console: Console) -> None:
     if machine["load"] > 0.5:
         console.print(f"[yellow]The machine was busy at the start (load {machine['load']:.1f} on "
                       f"{machine['cores']} cores): the numbers are worse than they would be.[/yellow]")
+    if top.fma32_all < 0.8 * top.threads * top.fma32_one:
+        console.print(f"[yellow]All {top.threads} cores were never free at once: the ceilings are too low "
+                      "and fractions of them too high.[/yellow]")
 
 
 def _table(record: Record) -> Table:
-    """A line for each peer, the fastest first; the workload's name, description and targets run down beside them."""
+    """A line for each peer, fastest first; name, description and targets of the workload beside them."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), header_style="bold")
     table.add_column("workload", max_width=34)
     table.add_column("library")
@@ -114,10 +127,13 @@ def _result_cells(row: Row, peer: str, ceilings: Ceilings) -> tuple[str, ...]:
     ratio = ""
     if OURS in row.results and peer != OURS:
         ratio = f"{median / row.results[OURS].summary.median:.2f}×"
+    noisy = result.summary.upper - result.summary.lower > NOISY * median
+    compiling = result.compile_seconds
     cells = (
         peer,
-        f"{median / 1e6:.0f} MB" if isinstance(row.workload.task, PeakMemory) else time_text(median),
-        "" if result.compile_seconds is None else time_text(result.compile_seconds),
+        ("~" if noisy else "")
+        + (f"{median / 1e6:.0f} MB" if isinstance(row.workload.task, PeakMemory) else time_text(median)),
+        time_text(compiling) if compiling else "",
         ratio,
         ", ".join(f"{fraction:.0%} {name}" for name, fraction in fractions(row, peer, ceilings).items()),
     )
@@ -133,22 +149,28 @@ def speedup(row: Row, peers: list[str]) -> tuple[float, str] | None:
 
 
 def fractions(row: Row, peer: str, ceilings: Ceilings) -> dict[str, float]:
-    """Fraction of the FMA peak and of the triad bandwidth (all cores) reached, whichever the workload counts."""
+    """Fraction reached of the FMA peak and of the triad bandwidth (all cores), as the workload counts."""
     median = row.results[peer].summary.median
-    counted = {"fma": (row.workload.flops, ceilings.fma32_all), "triad": (row.workload.bytes, ceilings.triad_all)}
+    counted = {
+        "fma": (row.workload.flops, ceilings.fma32_all),
+        "triad": (row.workload.bytes, ceilings.triad_all),
+    }
     return {name: amount / median / 1e9 / top for name, (amount, top) in counted.items() if amount}
 
 
 def _target_text(target: Target, row: Row, ceilings: Ceilings) -> str:
+    over = target.over[0] if len(target.over) == 1 else "the fastest graph"
     wanted = {
-        "speedup": f"≥ {target.bound:g}× {target.over[0] if len(target.over) == 1 else 'the fastest graph'}",
+        "speedup": f"≥ {target.bound:g}× {over}",
         "fma": f"≥ {target.bound:.0%} fma",
         "triad": f"≥ {target.bound:.0%} triad",
         "seconds": f"< {time_text(target.bound)}",
         "bytes": f"< {target.bound / 1e6:.0f} MB",
     }[target.measure]
     reached = target_reached(target, row, ceilings)
-    return wanted if reached is None else f"[green]✓ {wanted}[/green]" if reached else f"[red]✗ {wanted}[/red]"
+    if reached is None:
+        return wanted
+    return f"[green]✓ {wanted}[/green]" if reached else f"[red]✗ {wanted}[/red]"
 
 
 def target_reached(target: Target, row: Row, ceilings: Ceilings) -> bool | None:

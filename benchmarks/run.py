@@ -1,33 +1,30 @@
 """Runs workloads on peers in interleaved rounds and gathers everything into one record.
 
-Order: for each workload every peer is warmed, then the peers take turns round by round, so that a slow minute of the
-machine falls on all of them. Knows nothing about how results are shown.
+Order: for each workload every peer is warmed, then the peers take turns round by round, so that a slow minute
+of the machine falls on all of them. Knows nothing about how results are shown.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from benchmarks import ceilings, fresh
+from benchmarks import ceilings, fresh, machine
 from benchmarks.ceilings import Ceilings
 from benchmarks.peers import PEERS
 from benchmarks.timing import Summary, summarize
 from benchmarks.worker import Worker, WorkerError
 from benchmarks.workloads import FirstStep, FitEpoch, ImportTime, PeakMemory, TrainStep, Workload
 
+#: Time one peer gets in one round; a call that takes longer is made once.
 ROUND_SECONDS = 0.1
-"""Time one peer gets in one round; a call that takes longer is made once."""
 
+#: Rounds for what needs a new process each time: such a measurement takes seconds and varies little.
 FRESH_ROUNDS = 3
-"""Rounds for what needs a new process each time: such a measurement takes seconds and varies little."""
 
 
 @dataclass(frozen=True)
@@ -90,33 +87,18 @@ class Record:
                     results[peer][name] = amount / result.summary.median / 1e9
         return {
             "name": workload.name, "group": workload.group, "description": workload.description, "unit": unit,
-            "flops": workload.flops, "bytes": workload.bytes, "targets": [asdict(each) for each in workload.targets],
-            "results": results, "failures": row.failures, "disagreements": row.disagreements,
+            "flops": workload.flops, "bytes": workload.bytes,
+            "targets": [asdict(each) for each in workload.targets], "results": results,
+            "failures": row.failures, "disagreements": row.disagreements,
         }
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    processor = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        models = [line.split(":", 1)[1].strip() for line in information.read_text().splitlines()
-                  if line.startswith("model name")]
-        processor = models[0] if models else processor
-    return {
-        "processor": processor,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "load": os.getloadavg()[0],
-    }
-
-
 def measure(workloads: list[Workload], peers: list[str], rounds: int, tell: Callable[[str], None]) -> Record:
-    """Measures every workload on every installed peer named; `tell` gets one line for each thing worth knowing.
+    """Measures every workload on every installed peer named; `tell` gets one line for each thing worth
+    knowing.
 
-    The ceilings are measured before and after, the higher ones kept: a busy moment must not make a fraction look good.
+    The ceilings are measured before and after, the higher ones kept: a busy moment must not make a fraction
+    look good.
     """
     present = []
     for peer in peers:
@@ -126,7 +108,8 @@ def measure(workloads: list[Workload], peers: list[str], rounds: int, tell: Call
             tell(f"{peer}: skipped, the library {PEERS[peer].library} is not installed")
     versions = {peer: PEERS[peer].version for peer in present} | {"numba": metadata.version("numba")}
     tell("ceilings of this machine")
-    record = Record(datetime.now(UTC).isoformat(timespec="seconds"), machine(), versions, ceilings.measure(), rounds, [])
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    record = Record(date, machine.describe(), versions, ceilings.measure(), rounds, [])
     workers: dict[str, Worker] = {}
     try:
         for workload in workloads:
@@ -135,7 +118,9 @@ def measure(workloads: list[Workload], peers: list[str], rounds: int, tell: Call
                 row = _measure_fresh(workload, present, min(rounds, FRESH_ROUNDS))
             else:
                 for peer in present:
-                    if peer not in workers or not workers[peer].alive:
+                    if peer in workers and not workers[peer].alive:
+                        workers.pop(peer).close()
+                    if peer not in workers:
                         workers[peer] = Worker(peer)
                 row = _measure_in_workers(workload, {peer: workers[peer] for peer in present}, rounds)
             for peer, text in (row.failures | row.disagreements).items():
@@ -186,8 +171,12 @@ def _measure_in_workers(workload: Workload, workers: dict[str, Worker], rounds: 
             except WorkerError as error:
                 row.failures[peer] = str(error)
                 del samples[peer]
-    for peer in samples:
-        workers[peer].drop()
+    for peer in list(samples):
+        try:
+            workers[peer].drop()
+        except WorkerError as error:
+            row.failures[peer] = str(error)
+            del samples[peer]
     row.results = {
         peer: Result(summarize(values), warmed[peer].make_seconds, warmed[peer].first_seconds)
         for peer, values in samples.items()
@@ -199,8 +188,8 @@ def _measure_in_workers(workload: Workload, workers: dict[str, Worker], rounds: 
 def _disagreements(workload: Workload, fingerprints: dict[str, list[list[float]]]) -> dict[str, str]:
     """Peers whose first results differ from those of the first peer (NumPy, where it takes part).
 
-    Training: 0.2 %, because torch adds Adam's epsilon elsewhere. An epoch: 5 % of its first loss only, because each
-    library shuffles in its own order. Everything else: rounding of float32 sums.
+    Training: 0.2 %, because torch adds Adam's epsilon elsewhere. An epoch: 5 % of its first loss only,
+    because each library shuffles in its own order. Everything else: rounding of float32 sums.
     """
     tolerance, calls = 1e-4, None
     if isinstance(workload.task, TrainStep):
@@ -208,9 +197,9 @@ def _disagreements(workload: Workload, fingerprints: dict[str, list[list[float]]
     elif isinstance(workload.task, FitEpoch):
         tolerance, calls = 5e-2, 1
     found = {}
-    reference_peer = next(iter(fingerprints), None)
     for peer, values in fingerprints.items():
-        for wanted, got in zip(fingerprints[reference_peer][:calls], values[:calls], strict=True):
+        reference_peer, reference = next(iter(fingerprints.items()))
+        for wanted, got in zip(reference[:calls], values[:calls], strict=True):
             scale = wanted[1] * tolerance
             if not all(math.isclose(a, b, rel_tol=tolerance, abs_tol=scale)
                        for a, b in zip(wanted, got, strict=True)):

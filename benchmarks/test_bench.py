@@ -1,4 +1,5 @@
-"""The same workload table under pytest-benchmark: `pytest benchmarks/test_bench.py --benchmark-group-by=group`.
+"""The same workload table under pytest-benchmark: `pytest benchmarks/test_bench.py
+--benchmark-group-by=group`.
 
 One process for all peers, so it is handy for following one workload over time; `python -m benchmarks` is the
 comparison. Workloads that need a fresh process are measured there only.
@@ -19,6 +20,7 @@ ROUNDS = 10
 @pytest.mark.parametrize("peer", PEERS.values(), ids=lambda peer: peer.name)
 @pytest.mark.parametrize("workload", HERE, ids=lambda workload: workload.name)
 def test_workload(benchmark, workload: Workload, peer: Peer) -> None:
+    """Times one workload on one peer, or says why it cannot."""
     if not peer.installed:
         pytest.skip(f"{peer.library} is not installed")
     warmed = timing.warm(peer.load().make, workload.task)

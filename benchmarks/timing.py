@@ -1,4 +1,5 @@
-"""Timing one runner inside one process: first call apart from the rest, enough calls per sample, state put back.
+"""Timing one runner inside one process: first call apart from the rest, enough calls per sample, state put
+back.
 
 Knows nothing about libraries, other processes or how results are shown.
 """
@@ -16,33 +17,33 @@ import numpy as np
 
 from benchmarks.peers import Runner
 
+#: Shorter calls are timed in groups of at least this length: the clock itself costs some tens of
+#: nanoseconds.
 SAMPLE_SECONDS = 1e-3
-"""Shorter calls are timed in groups of at least this length: the clock itself costs some tens of nanoseconds."""
 
+#: Training goes back to the start after this many steps. Thousands of steps on one batch end in denormal
+#: numbers (moments of units that died), which no real training has and which cost some processors a hundred
+#: cycles each.
 CALLS_BEFORE_RESET = 500
-"""Training goes back to the start after this many steps.
 
-Thousands of steps on one batch end in denormal numbers (moments of units that died), which no real training has and
-which cost some processors a hundred cycles each.
-"""
-
+#: Results of this many first calls are kept, so that peers can be checked to compute the same thing.
 VALUES_COMPARED = 3
-"""Results of this many first calls are kept, so that peers can be checked to compute the same thing."""
 
 
 @dataclass(frozen=True)
 class Warmed:
-    """A runner past its first calls: what those cost (seconds) and returned, and how many calls make a sample."""
+    """A runner past its first calls: what they cost and gave, and the calls and seconds of one sample."""
 
     runner: Runner
     make_seconds: float
     first_seconds: float
     fingerprints: list[list[float]]
     calls: int
+    sample_seconds: float
 
 
 def warm(make: Callable[[Any], Runner | None], task: Any) -> Warmed | None:
-    """Builds the runner and calls it until nothing is compiled any more; None where the task does not apply."""
+    """Builds the runner and calls it until all is compiled; None where the task does not apply."""
     gc.collect()
     start = time.perf_counter()
     runner = make(task)
@@ -52,22 +53,24 @@ def warm(make: Callable[[Any], Runner | None], task: Any) -> Warmed | None:
     first = runner.step()
     called = time.perf_counter()
     values = [fingerprint(first)]
-    values += [fingerprint(runner.step()) for _ in range(VALUES_COMPARED - 1)]
-    return Warmed(runner, made - start, called - made, values, calls_per_sample(runner.step))
-
-
-def calls_per_sample(step: Callable[[], Any]) -> int:
-    """How many calls last about SAMPLE_SECONDS, by doubling; at most what fits between two resets."""
+    seconds = called - made
+    for _ in range(VALUES_COMPARED - 1):
+        before = time.perf_counter()
+        value = runner.step()
+        seconds = time.perf_counter() - before
+        values.append(fingerprint(value))
     calls = 1
-    while calls < CALLS_BEFORE_RESET and _seconds(step, calls) < SAMPLE_SECONDS:
-        calls *= 2
-    return min(calls, CALLS_BEFORE_RESET)
+    while seconds < SAMPLE_SECONDS and calls < CALLS_BEFORE_RESET:
+        calls = min(2 * calls, CALLS_BEFORE_RESET)
+        seconds = _seconds(runner.step, calls)
+    return Warmed(runner, made - start, called - made, values, calls, seconds)
 
 
 def sample(warmed: Warmed, budget: float) -> list[float]:
     """Seconds per call, one number per sample, for about `budget` seconds; at least one sample.
 
-    Starts with a call that is not counted: other peers ran in between and the caches are theirs.
+    Starts with a call that is not counted, because other peers ran in between and the caches are theirs; where
+    one call outlasts the budget, that is lost in it.
     """
     samples: list[float] = []
     remaining, runner = 0, warmed.runner
@@ -79,7 +82,8 @@ def sample(warmed: Warmed, budget: float) -> list[float]:
             if remaining < warmed.calls:
                 if runner.reset:
                     runner.reset()
-                runner.step()
+                if warmed.sample_seconds < budget:
+                    runner.step()
                 remaining = CALLS_BEFORE_RESET
             samples.append(_seconds(runner.step, warmed.calls) / warmed.calls)
             remaining -= warmed.calls
@@ -89,7 +93,7 @@ def sample(warmed: Warmed, budget: float) -> list[float]:
 
 
 def fingerprint(value: Any) -> list[float]:
-    """Mean, root mean square, first and last element: enough to see whether two libraries computed the same."""
+    """Mean, root mean square, first and last element: enough to see whether two computed the same."""
     array = np.asarray(value, np.float64).ravel()
     return [float(array.mean()), float(np.sqrt(np.mean(array * array))), float(array[0]), float(array[-1])]
 
@@ -107,7 +111,8 @@ class Summary:
 
 def summarize(samples: list[float]) -> Summary:
     """Minimum, quartiles and median of one or more samples."""
-    lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else samples * 3
+    several = samples if len(samples) > 1 else samples * 2
+    lower, median, upper = statistics.quantiles(several, n=4, method="inclusive")
     return Summary(min(samples), lower, median, upper, len(samples))
 
 

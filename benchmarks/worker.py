@@ -1,4 +1,5 @@
-"""A process of its own for each peer, so that thread pools, allocators and imports of one do not disturb another.
+"""A process of its own for each peer, so that thread pools, allocators and imports of one do not disturb
+another.
 
 A worker waits on a pipe and uses no processor time between its turns. Knows nothing about statistics.
 """
@@ -24,7 +25,7 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class FirstCalls:
-    """What came back from warming up: seconds to build, seconds of the first call, values of the first calls."""
+    """What warming up gave: seconds to build, seconds of the first call, values of the first calls."""
 
     make_seconds: float
     first_seconds: float
@@ -105,10 +106,12 @@ def _serve(peer: str, pipe: Connection, messages: str) -> None:
                     if warmed:
                         answer = FirstCalls(warmed.make_seconds, warmed.first_seconds, warmed.fingerprints)
                 case "sample":
+                    if warmed is None:
+                        raise RuntimeError("nothing is prepared: warm a task first")
                     answer = timing.sample(warmed, argument)
                 case "drop":
                     warmed = None
             pipe.send((True, answer))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer
             place = traceback.extract_tb(error.__traceback__)[-1]
             pipe.send((False, f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"))

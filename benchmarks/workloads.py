@@ -18,7 +18,8 @@ GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "jax")
 class Network:
     """Dense layers, relu between them, softmax and cross-entropy at the end, trained by Adam.
 
-    `widths` runs from the inputs over the hidden layers to the classes; `targets` says how the classes are given.
+    `widths` runs from the inputs over the hidden layers to the classes; `targets` says how the classes are
+    given.
     """
 
     name: str
@@ -53,7 +54,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class FitEpoch:
-    """One shuffled epoch over arrays in memory, with accuracy, as `fit` does it; the last batch may be smaller."""
+    """One shuffled epoch over arrays in memory, with accuracy, as `fit` does it; a smaller last batch."""
 
     network: Network
     samples: int
@@ -79,11 +80,15 @@ class MatMul:
         return 2 * self.rows * self.inner * self.columns
 
 
+Expression = Literal["add", "relu", "exp", "multiply-add"]
+Reducer = Literal["sum", "max"]
+
+
 @dataclass(frozen=True)
 class Elementwise:
     """One element-wise expression over vectors far larger than the caches."""
 
-    expression: Literal["add", "relu", "exp", "multiply-add"]
+    expression: Expression
     size: int
 
     @property
@@ -100,7 +105,7 @@ class Elementwise:
 class Reduction:
     """Sum or maximum of a matrix, over all of it (`axis=None`) or along one axis."""
 
-    operation: Literal["sum", "max"]
+    operation: Reducer
     shape: tuple[int, int]
     axis: int | None
 
@@ -123,7 +128,7 @@ class AdamUpdate:
 
 @dataclass(frozen=True)
 class EagerOp:
-    """One operation called from Python on small square matrices: what is paid is the call, not the arithmetic."""
+    """One operation called from Python on small square matrices: the call costs, not the arithmetic."""
 
     operation: Literal["add", "matmul"]
     side: int
@@ -148,7 +153,7 @@ class FirstStep:
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Peak resident memory of a fresh Python that imports the library and trains one epoch, less the data arrays."""
+    """Peak memory of a fresh Python that imports the library and trains one epoch, less the data arrays."""
 
     network: Network
     samples: int
@@ -238,36 +243,40 @@ def _matmul() -> list[Workload]:
 
 
 def _bandwidth() -> list[Workload]:
-    size, side = 1 << 24, 4096
+    size, side = 1 << 25, 8192
     bound = (Target("triad", 0.85),)
-    expressions = {"add": "a + b", "relu": "max(a, 0)", "exp": "exp(a)", "multiply-add": "a·b + c"}
+    expressions: dict[Expression, str] = {
+        "add": "a + b", "relu": "max(a, 0)", "exp": "exp(a)", "multiply-add": "a·b + c",
+    }
     rows = [
         Workload(name, "element-wise", f"{text}, {size >> 20} Mi float32", Elementwise(name, size), bound)
         for name, text in expressions.items()
     ]
-    for operation, axis, text in (("sum", None, "sum of all"), ("sum", 0, "sum over axis 0"),
-                                  ("max", None, "maximum of all")):
+    reductions: list[tuple[Reducer, int | None, str]] = [
+        ("sum", None, "sum of all"), ("sum", 0, "sum over axis 0"), ("max", None, "maximum of all"),
+    ]
+    for operation, axis, text in reductions:
         name = operation if axis is None else f"{operation}-axis-{axis}"
         rows.append(Workload(name, "reduction", f"{text}, {side}×{side} float32",
                              Reduction(operation, (side, side), axis), bound))
-    rows.append(Workload("adam", "optimizer", f"Adam on {side * side / 1e6:.1f} M parameters",
-                         AdamUpdate((side, side)), bound))
+    update = AdamUpdate((4096, 4096))
+    rows.append(Workload("adam", "optimizer", f"Adam on {prod(update.shape) / 1e6:.1f} M parameters", update, bound))
     return rows
 
 
 def _start_up() -> list[Workload]:
     rows = [
-        Workload(f"eager-{operation}", "eager call", f"{operation} on 3×3", EagerOp(operation, 3),
+        Workload(f"eager-{task.operation}", "eager call", f"{task.operation} on 3×3", task,
                  (Target("speedup", 3.0, ("tensorflow-eager",)),))
-        for operation in ("add", "matmul")
+        for task in (EagerOp("add", 3), EagerOp("matmul", 3))
     ]
     return [
         *rows,
         Workload("import", "start-up", "import of the library", ImportTime(), (Target("seconds", 1.0),)),
         Workload("first-step", "start-up", "start to first step of B1, warm cache", FirstStep(B1, 10, False),
                  (Target("seconds", 2.0),)),
-        Workload("first-step-cold", "start-up", "start to first step of B1, empty cache", FirstStep(B1, 10, True),
-                 (Target("seconds", 25.0),)),
+        Workload("first-step-cold", "start-up", "start to first step of B1, empty cache",
+                 FirstStep(B1, 10, True), (Target("seconds", 25.0),)),
         Workload("memory-B4", "memory", "peak of one B4 epoch beyond the data", PeakMemory(B4, 60_000, 128),
                  (Target("bytes", 250e6),)),
     ]

@@ -44,11 +44,14 @@ class Function:
         return len(self.operands)
 
     def signature(self, dtypes: Sequence[str]) -> tuple[tuple[str, ...], str]:
-        """Operand dtypes and result dtype when "T" (and "U") are `dtypes`.
+        """Operand dtypes and result dtype when "T" (and "U" for `cast`) are `dtypes`.
 
         >>> FUNCTIONS["select"].signature(["float32"])
         (('bool', 'float32', 'float32'), 'float32')
         """
+        if len(dtypes) != 1 + (self.result == "U") or dtypes[0] not in self.dtypes:
+            raise ValueError(f"{self.name}: dtypes {tuple(dtypes)}; it takes {' '.join(self.operands)} -> {self.result} "
+                             f"with T one of {', '.join(self.dtypes)}")
         known = dict(zip("TU", dtypes, strict=False))
         return tuple(known.get(o, o) for o in self.operands), known.get(self.result, self.result)
 
@@ -91,6 +94,7 @@ def function(signature: str, dtypes: tuple[str, ...] = FLOATS):
 
 def elementwise_calls(name: str, operands: Sequence, out, n: int, dtypes: Sequence[str], threads: int) -> list[Call]:
     """out[i] = name(operands[0][i], …) for i < n; every operand contiguous, `dtypes` the function's own (T, or T U)."""
+    FUNCTIONS[name].signature(dtypes)
     if n == 0:
         return []
     block = [*operands, *[0] * (3 - len(operands)), out, n]
@@ -210,6 +214,11 @@ def _typed(T, *values: float):
 
 # ------------------------------------------------------------------------------------------------ arithmetic
 
+@function("T -> T", ALL)
+def identity(T):
+    return lambda x: x
+
+
 @function("T T -> T", NUMBERS)
 def add(T):
     return lambda x, y: x + y
@@ -244,6 +253,14 @@ def div_no_nan(T):
     return lambda x, y: choose(y == zero, zero, x / y)
 
 
+@function("T T -> T")
+def mul_no_nan(T):
+    """x·y, and 0 where y is 0 whatever x is."""
+    from kernels.vector_math import choose
+    zero = _typed(T, 0)
+    return lambda x, y: choose(y == zero, zero, x * y)
+
+
 def _zero_divisor(x, y):
     return y == 0
 
@@ -266,14 +283,12 @@ def floordiv(T):
 @function("T T -> T", SIGNED)
 def mod(T):
     """The remainder of `floordiv`: it has the sign of y."""
-    import math
-
-    from kernels.vector_math import choose
+    from kernels.vector_math import choose, remainder
     zero, one = _typed(T, 0, 1)
     if _is_float(T):
         def compute(x, y):
-            remainder = math.fmod(x, y)
-            return choose((remainder != zero) & ((remainder < zero) != (y < zero)), remainder + y, remainder)
+            left = remainder(x, y)
+            return choose((left != zero) & ((left < zero) != (y < zero)), left + y, left)
         return compute
     return Scalar(lambda x, y: choose(y == -one, zero, T(x % choose(y == -one, one, y))), _zero_divisor)
 
@@ -295,17 +310,15 @@ def truncdiv(T):
 @function("T T -> T", SIGNED)
 def truncmod(T):
     """The remainder of `truncdiv`: it has the sign of x."""
-    import math
-
-    from kernels.vector_math import choose
+    from kernels.vector_math import choose, remainder
     if _is_float(T):
-        return lambda x, y: math.fmod(x, y)
+        return lambda x, y: remainder(x, y)
     zero, one = _typed(T, 0, 1)
 
     def compute(x, y):
-        remainder = T(x % choose(y == -one, one, y))
-        wrong_sign = (remainder != 0) & ((x < 0) != (y < 0))
-        return choose(y == -one, zero, T(choose(wrong_sign, T(remainder - y), remainder)))
+        left = T(x % choose(y == -one, one, y))
+        wrong_sign = (left != 0) & ((x < 0) != (y < 0))
+        return choose(y == -one, zero, choose(wrong_sign, T(left - y), left))
     return Scalar(compute, _zero_divisor)
 
 
@@ -551,6 +564,20 @@ _from_vector_math("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus",
                   "cosh", "asinh", "acosh", "atanh")
 
 
+@function("T -> T")
+def erfc(T):
+    """1 - erf(x), accurate where that is small: the C library's."""
+    import math
+    return lambda x: T(math.erfc(float(x)))
+
+
+@function("T T -> T")
+def atan2(T):
+    """(y, x) -> the angle of the point (x, y): the C library's."""
+    import math
+    return lambda y, x: T(math.atan2(float(y), float(x)))
+
+
 def _angle_functions(*names: str) -> None:
     """Functions whose fast version needs a moderate angle; shares with a larger one go to the C library."""
     for name in names:
@@ -643,16 +670,17 @@ def hard_sigmoid(T):
     return compute
 
 
+#: √½, √(2/π) and the cubic coefficient of GELU (Hendrycks & Gimpel 2016). TensorFlow rounds the first and the last to
+#: float32, which shows in float64.
+_ROOT_HALF, _GELU = 0.707106769084930419921875, (0.79788456080286535588, 0.0447149984538555145263671875)
+
+
 @function("T -> T")
 def gelu(T):
     """x/2·(1 + erf(x/√2))."""
     from kernels.vector_math import erf
-    half, one, root_half, erf_ = *_typed(T, 0.5, 1, 0.5 ** 0.5), erf(T)
+    half, one, root_half, erf_ = *_typed(T, 0.5, 1, _ROOT_HALF), erf(T)
     return lambda x: half * x * (one + erf_(root_half * x))
-
-
-#: √(2/π) and the cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
-_GELU = (0.79788456080286535588, 0.044715)
 
 
 @function("T -> T")
@@ -756,7 +784,7 @@ def silu_grad(T):
 def gelu_grad(T):
     """(dy, x) -> dy·(Φ(x) + x·φ(x)), the normal distribution's cumulative and density functions."""
     from kernels.vector_math import erf, exp
-    half, one, root_half, density = _typed(T, 0.5, 1, 0.5 ** 0.5, 0.3989422804014326779)
+    half, one, root_half, density = _typed(T, 0.5, 1, _ROOT_HALF, 0.3989422804014326779)
     erf_, exp_ = erf(T), exp(T)
     return lambda dy, x: dy * (half * (one + erf_(root_half * x)) + x * density * exp_(-half * x * x))
 

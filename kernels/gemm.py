@@ -1,8 +1,11 @@
 """Matrix product with bias and activation: out = act(op(a) @ op(b) + bias), for a whole batch of them.
 
-One kernel cuts the product into register tiles (kernels.microkernel) and copies the blocks of a and b that would be
-slow to read where they lie into scratch memory of its own, so that parts never wait for each other. How it cuts is
-decided before, by `plan_matmul` from the sizes alone. It does not know about graphs, layers or gradients.
+One kernel walks over register tiles (`kernels.microkernel`). Operands are read where they lie as long as that
+is fast; what would be slow to read is first copied, block by block, into scratch memory of the part that
+needs it, so parts never wait for each other. `plan_matmul` decides all of that beforehand from the sizes.
+
+Every sum is built in the same order however the product is cut: no result depends on the number of threads.
+This file does not know about graphs, layers or gradients.
 """
 
 from __future__ import annotations
@@ -11,20 +14,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from kernels.jit import Call, Touch, kernel
+from kernels.jit import Call, Kernel, Touch, kernel
 
 _SIZE = {"float32": 4, "float64": 8}
-#: Activations that can be applied as a tile is stored.
+#: Activations applied while a finished tile is still in registers.
 ACTIVATIONS = (None, "relu")
-# Bytes of the blocks of b and a that a part works on: for half of a first-level and of a second-level cache.
-_B_BLOCK, _A_BLOCK = 32 << 10, 384 << 10
-# Fewer multiply-adds than this are not worth waking another thread.
-_PART_WORK = 1 << 17
+
+_LINE = 64
+# Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
+# after the other: together they stay in a second-level cache of 1 MB.
+_B_BLOCK, _A_BLOCK = 48 << 10, 512 << 10
+# Copying pays once a copied element is used often enough: an element of b by rows, one of a by columns.
+_ROWS_TO_COPY_B, _COLUMNS_TO_COPY_A = 512, 512
+# An a smaller than this stays in the second-level cache by itself.
+_A_TO_COPY = 1 << 20
+# Multiply-adds that are worth waking another thread for (about 1 microsecond).
+_PART_WORK = 1 << 16
+# Measured in cycles per vector of b: turning it around, and fetching it from the third-level cache.
+_TRANSPOSE_COST, _FETCH_COST = 5, 4
 
 
 @dataclass(frozen=True)
 class TileShape:
-    """The register tile of this CPU: `rows` x `columns`, in vectors of `lanes` elements."""
+    """A register tile: `rows` rows of `vectors` vectors of `lanes` elements."""
 
     lanes: int
     rows: int
@@ -37,30 +49,35 @@ class TileShape:
 
 @cache
 def tile_shape(dtype: str) -> TileShape:
-    """The tile that fills this CPU's vector registers with sums and leaves room for a row of b."""
+    """The tile that fills this CPU's vector registers with sums and leaves a few for a and b."""
     import llvmlite.binding as llvm
     features = llvm.get_host_cpu_features()
-    bytes_, rows = 16, 6
     if features.get("avx512f"):
-        bytes_, rows = 64, 14
-    elif features.get("avx2") and features.get("fma"):
-        bytes_, rows = 32, 6
+        vector_bytes, rows = 64, 14  # 32 registers: 28 sums, 2 of b, 2 of a
+    elif features.get("avx2"):
+        vector_bytes, rows = 32, 6   # 16 registers: 12 sums
     elif features.get("neon"):
-        bytes_, rows = 16, 12
-    return TileShape(bytes_ // _SIZE[dtype], rows, 2)
+        vector_bytes, rows = 16, 12  # 32 registers: 24 sums
+    else:
+        vector_bytes, rows = 16, 6
+    return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
 
 
 @dataclass(frozen=True)
 class GemmPlan:
-    """How one product is cut. Blocks are in elements; `grid` is into how many parts batch, rows and columns go."""
+    """How a product is cut: sizes in elements, scratch in bytes per part."""
 
     tile: TileShape
+    #: Rows of a and steps of the sum that one block has.
     block_rows: int
     block_depth: int
-    pack_a: bool
-    pack_b: bool
+    #: Whether blocks of a and of b are copied before they are used.
+    copy_a: bool
+    copy_b: bool
+    #: Into how many parts the batch, the rows and the columns are divided.
     grid: tuple[int, int, int]
-    #: Scratch bytes per part for a block of a (`a_scratch`) and a panel of b.
+    part_rows: int
+    part_columns: int
     a_scratch: int
     b_scratch: int
 
@@ -68,101 +85,143 @@ class GemmPlan:
     def parts(self) -> int:
         return self.grid[0] * self.grid[1] * self.grid[2]
 
+    def __str__(self) -> str:
+        batch, rows, columns = self.grid
+        copied = " and ".join(name for name, copy in (("a", self.copy_a), ("b", self.copy_b)) if copy)
+        return (f"{self.tile.rows}x{self.tile.columns} tiles, {self.block_rows}x{self.block_depth} blocks, "
+                f"{batch}x{rows}x{columns} parts, copies {copied or 'nothing'}")
 
-def _pieces(size: int, most: int, multiple: int) -> int:
-    """The piece that cuts `size` evenly into pieces of at most `most`, rounded up to a multiple."""
-    count = max(1, -(-size // most))
-    return max(multiple, -(-size // (count * multiple)) * multiple)
+
+def _ceil(size: int, divisor: int) -> int:
+    return -(-size // divisor)
 
 
 def _round_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
+    return _ceil(size, multiple) * multiple
 
 
-def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool, dtype: str,
-                threads: int, **force) -> GemmPlan:
-    """Decide how to compute [batch, M, K] @ [batch, K, N]; depends on nothing but its arguments and the CPU."""
-    size, tile = _SIZE[dtype], tile_shape(dtype)
-    block_depth = force.get("block_depth") or _pieces(K, _B_BLOCK // (size * tile.columns), tile.lanes)
-    pack_a = force.get("pack_a", False)
-    pack_b = force.get("pack_b", trans_b)
-    block_rows = force.get("block_rows") or (_pieces(M, max(tile.rows, _A_BLOCK // (size * block_depth)), tile.rows) if pack_a else max(M, 1))
-    grid = (1, 1, threads)
-    if threads > 1:
-        grid = force.get("grid", grid)
-    depth = _round_up(block_depth, tile.lanes)
-    a_scratch = b_scratch = 0
-    if pack_a:
-        a_scratch = _round_up(-(-block_rows // tile.rows) * a_panel(tile, depth, trans_a) * size, 64)
-    if pack_b:
-        b_scratch = depth * tile.columns * size
-    return GemmPlan(tile, block_rows, block_depth, pack_a, pack_b, grid, a_scratch, b_scratch)
-
-def a_panel(tile, depth, trans_a):
-    return depth * _round_up(tile.rows, tile.lanes) if trans_a else tile.rows * (depth + tile.lanes)
+def _even_piece(size: int, most: int, multiple: int) -> int:
+    """The size of a piece when `size` is cut evenly into multiples of `multiple` of about `most` at most."""
+    return max(multiple, _round_up(_ceil(size, max(1, _ceil(size, most))), multiple))
 
 
-_FIELDS = ("a b out bias scratch batch M N K a_batch b_batch trans_a trans_b relu "
-           "block_rows block_depth pack_a pack_b grid_rows grid_columns a_scratch b_scratch")
-(_A, _B, _OUT, _BIAS, _SCRATCH, _BATCH, _M, _N, _K, _A_BATCH, _B_BATCH, _TRANS_A, _TRANS_B, _RELU,
- _BLOCK_ROWS, _BLOCK_DEPTH, _PACK_A, _PACK_B, _GRID_ROWS, _GRID_COLUMNS, _A_SCRATCH, _B_SCRATCH) = range(
-     len(_FIELDS.split()))
+def _cost(rows: int, columns: int, depth: int, trans_b: bool, tile: TileShape) -> float:
+    """Cycles one part takes, roughly: enough to compare two ways of cutting."""
+    # Two multiply-adds start per cycle, but one chain of them advances only every fourth.
+    multiply = max(rows / 2, 2 * _ceil(rows, tile.rows))
+    return (_ceil(columns, tile.lanes) * max(depth, 1)
+            * (max(multiply, _FETCH_COST) + (_TRANSPOSE_COST if trans_b else 0)))
 
 
-def _touches(a, dtypes) -> list[Touch]:
-    return []
+def _grids(parts: int) -> list[tuple[int, int, int]]:
+    """All ways to write `parts` as batch x rows x columns, those with most batch, then most rows first."""
+    divisors = [d for d in range(parts, 0, -1) if parts % d == 0]
+    return [(batch, rows, parts // (batch * rows))
+            for batch in divisors for rows in divisors if parts % (batch * rows) == 0]
 
 
-@kernel("matmul", _FIELDS, _touches)
-def matmul(T):
+def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool, dtype: str, threads: int,
+                tile: TileShape | None = None) -> GemmPlan:
+    """Decide how to compute op(a)[batch, M, K] @ op(b)[batch, K, N] from the arguments and the CPU alone.
+
+    `block_depth` is all that the order of a sum depends on; it follows from K and the dtype. `tile` is for
+    tests: the tile of another CPU.
+    """
+    size, tile = _SIZE[dtype], tile or tile_shape(dtype)
+    block_depth = _even_piece(K, _B_BLOCK // (size * tile.columns), tile.lanes)
+
+    parts = max(1, min(threads, batch * M * _round_up(N, tile.lanes) * K // _PART_WORK))
+
+    def cut(grid: tuple[int, int, int]) -> tuple[int, int]:
+        return _ceil(M, grid[1]), min(N, _round_up(_ceil(N, grid[2]), tile.columns))
+
+    # The first of the cheapest: sorting is stable, so the order of `_grids` breaks ties.
+    grid = min(_grids(parts), key=lambda g: _ceil(batch, g[0]) * _cost(*cut(g), K, trans_b, tile))
+    part_rows, part_columns = cut(grid)
+
+    copy_b = trans_b or part_rows >= _ROWS_TO_COPY_B
+    copy_a = part_rows * K * size >= _A_TO_COPY and part_columns >= _COLUMNS_TO_COPY_A
+    block_rows, a_scratch = max(part_rows, 1), 0
+    if copy_a:
+        block_rows = _even_piece(part_rows, _A_BLOCK // (block_depth * size), tile.rows)
+        a_scratch = _ceil(block_rows, tile.rows) * _a_panel(tile, block_depth, trans_a, size)[0]
+    b_scratch = _round_up(block_depth, tile.lanes) * tile.columns * size if copy_b else 0
+    return GemmPlan(tile, block_rows, block_depth, copy_a, copy_b, grid, part_rows, part_columns,
+                    a_scratch, b_scratch)
+
+
+def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int, int, int]:
+    """Bytes of a copied tile's worth of a, from one of its rows to the next, and from one step to the next.
+
+    It keeps the direction a has in memory, so that copying it is moving whole vectors.
+    """
+    if trans_a:
+        step = _round_up(tile.rows, tile.lanes) * size
+        return _round_up(depth * step, _LINE), size, step
+    # An odd number of cache lines per row keeps a tile's rows from competing for the same places in a cache.
+    row = (_round_up(depth * size, 2 * _LINE) // _LINE + 1) * _LINE
+    return tile.rows * row, row, size
+
+
+_FIELDS = ("a b out bias scratch batch M N K a_batch b_batch a_row a_step b_row trans_a trans_b relu "
+           "copy_a copy_b batch_parts row_parts column_parts part_rows part_columns block_rows block_depth "
+           "a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift")
+_SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
+
+
+def _touches(block, dtypes) -> list[Touch]:
+    get = lambda name: block[_SLOT[name]]
+    dtype, size, batch = dtypes[0], _SIZE[dtypes[0]], get("batch")
+    touches = [Touch(_SLOT["a"], (batch - 1) * get("a_batch") + get("M") * get("K") * size, dtype=dtype),
+               Touch(_SLOT["b"], (batch - 1) * get("b_batch") + get("K") * get("N") * size, dtype=dtype),
+               Touch(_SLOT["out"], batch * get("M") * get("N") * size, writes=True, dtype=dtype)]
+    if get("bias"):
+        touches.append(Touch(_SLOT["bias"], get("N") * size, dtype=dtype))
+    if get("scratch"):
+        parts = get("batch_parts") * get("row_parts") * get("column_parts")
+        touches.append(Touch(_SLOT["scratch"], parts * (get("a_scratch") + get("b_scratch")), writes=True))
+    return touches
+
+
+def matmul_source(T, tile: TileShape | None = None):
+    """The kernel's source for the Numba float type `T` and this CPU's tile (or another one's, for tests)."""
     from kernels import microkernel
 
-    size = T.bitwidth // 8
-    shape = tile_shape(str(T))
-    LANES, ROWS, COLUMNS = shape.lanes, shape.rows, shape.columns
-    A_STEP = _round_up(ROWS, LANES) * size
-    tile = microkernel.tile(T, LANES, ROWS, shape.vectors)
+    shape = tile or tile_shape(str(T))
+    SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
+    LINE = _LINE
+    (A, B, OUT, BIAS, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A, TRANS_B,
+     RELU, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
+     BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT) = range(len(_SLOT))
+    ACCUMULATE, RELU_MODE = microkernel.ACCUMULATE, microkernel.RELU
+    tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors)
     copy = microkernel.copy_block(T, LANES)
     transpose = microkernel.transpose_block(T, LANES)
-    ACCUMULATE, RELU = microkernel.ACCUMULATE, microkernel.RELU
 
     def body(a, part, parts):
-        M, N, K = a[_M], a[_N], a[_K]
-        trans_a, trans_b, pack_a, pack_b = a[_TRANS_A], a[_TRANS_B], a[_PACK_A], a[_PACK_B]
-        block_rows, block_depth = a[_BLOCK_ROWS], a[_BLOCK_DEPTH]
-        grid_rows, grid_columns = a[_GRID_ROWS], a[_GRID_COLUMNS]
-        grid_batch = parts // (grid_rows * grid_columns)
-        across = part % grid_columns
-        down = part // grid_columns % grid_rows
-        along = part // (grid_columns * grid_rows)
-        first_row, end_row = M * down // grid_rows, M * (down + 1) // grid_rows
-        panels = (N + COLUMNS - 1) // COLUMNS
-        first_column = panels * across // grid_columns * COLUMNS
-        end_column = min(N, panels * (across + 1) // grid_columns * COLUMNS)
-        a_block = a[_SCRATCH] + part * (a[_A_SCRATCH] + a[_B_SCRATCH])
-        b_block = a_block + a[_A_SCRATCH]
+        M, N, K = a[M_], a[N_], a[K_]
+        a_row, a_step, b_row, out_row = a[A_ROW], a[A_STEP], a[B_ROW], N * SIZE
+        trans_b, copy_a, copy_b = a[TRANS_B], a[COPY_A], a[COPY_B]
+        block_rows, block_depth, panel = a[BLOCK_ROWS], a[BLOCK_DEPTH], a[A_PANEL]
+        first_index, end_index, first_row, end_row, first_column, end_column = 0, a[BATCH], 0, M, 0, N
+        if parts > 1:
+            across = part % a[COLUMN_PARTS]
+            down = part // a[COLUMN_PARTS] % a[ROW_PARTS]
+            along = part // (a[COLUMN_PARTS] * a[ROW_PARTS])
+            first_index = end_index * along // a[BATCH_PARTS]
+            end_index = end_index * (along + 1) // a[BATCH_PARTS]
+            first_row, first_column = down * a[PART_ROWS], across * a[PART_COLUMNS]
+            end_row = min(M, first_row + a[PART_ROWS])
+            end_column = min(N, first_column + a[PART_COLUMNS])
+        a_block = a[SCRATCH] + part * (a[A_SCRATCH] + a[B_SCRATCH])
+        b_block = a_block + a[A_SCRATCH]
 
-        # Bytes from one row (column) of op(a) to the next, and from one row of op(b) to the next.
-        if trans_a:
-            a_row, a_column = size, M * size
-        else:
-            a_row, a_column = K * size, size
-        b_row = N * size
-        packed_row = (block_depth + LANES - 1) // LANES * LANES * size + LANES * size
-        if trans_a:
-            panel = (block_depth + LANES - 1) // LANES * LANES * A_STEP
-        else:
-            panel = ROWS * packed_row
-
-        row_shift = 0
-        while 64 << row_shift < block_depth * size:
-            row_shift += 1
-
-        for index in range(a[_BATCH] * along // grid_batch, a[_BATCH] * (along + 1) // grid_batch):
-            a_matrix = a[_A] + index * a[_A_BATCH]
-            b_matrix = a[_B] + index * a[_B_BATCH]
-            out_matrix = a[_OUT] + index * M * N * size
+        for index in range(first_index, end_index):
+            a_matrix = a[A] + index * a[A_BATCH]
+            b_matrix = a[B] + index * a[B_BATCH]
+            out_matrix = a[OUT] + index * M * out_row
             start = 0
+            # Once even if K is 0: then the sums are 0 and out is act(bias).
             while True:
                 depth = min(block_depth, K - start)
                 mode = 0
@@ -170,81 +229,83 @@ def matmul(T):
                 if start > 0:
                     mode = ACCUMULATE
                 if start + depth == K:
-                    if a[_RELU]:
-                        mode |= RELU
-                    bias = a[_BIAS]
-                for block in range((end_row - first_row + block_rows - 1) // block_rows):
-                    top = first_row + block * block_rows
+                    mode += a[RELU] * RELU_MODE
+                    bias = a[BIAS]
+                top = first_row
+                while top < end_row:
                     height = min(block_rows, end_row - top)
+                    # A block's tiles are as equal as can be: the first `taller` have one row more.
                     tiles = (height + ROWS - 1) // ROWS
-                    # Tiles of this block are as equal as can be: the first `taller` have one row more.
-                    low = height // tiles
-                    taller = height - low * tiles
-                    if pack_a:
-                        row = top
-                        to = a_block
+                    low, taller = height, 0
+                    if tiles > 1:
+                        low = height // tiles
+                        taller = height - low * tiles
+                    a_top = a_matrix + top * a_row + start * a_step
+                    tile_row, tile_step = a_row, a_step
+                    if copy_a:
+                        tile_row, tile_step = a[A_PANEL_ROW], a[A_PANEL_STEP]
                         for i in range(tiles):
+                            source = a_top + (low * i + min(i, taller)) * a_row
                             rows = low + (i < taller)
-                            source = a_matrix + row * a_row + start * a_column
-                            if trans_a:
-                                copy(source, a_column, to, A_STEP, depth, rows)
+                            if a[TRANS_A]:
+                                copy(source, a_step, a_block + i * panel, tile_step, depth, rows)
                             else:
-                                copy(source, a_row, to, packed_row, rows, depth)
-                            row += rows
-                            to += panel
-                    for left in range(first_column, end_column, COLUMNS):
-                        width = min(COLUMNS, end_column - left)
-                        b_now = b_matrix + start * b_row + left * size
-                        b_step = b_row
-                        if pack_b:
-                            b_step = COLUMNS * size
+                                copy(source, a_row, a_block + i * panel, tile_row, rows, depth)
+                    left = first_column
+                    while left < end_column:
+                        # A strip of b is as wide as a tile; the edge is done vector by vector.
+                        width = end_column - left
+                        if width >= COLUMNS:
+                            width = COLUMNS
+                        elif width > LANES:
+                            width = LANES
+                        # While this strip is worked on, the next one is fetched, one cache line per step.
+                        next_left, next_start = left + width, start
+                        if next_left >= end_column:
+                            next_left, next_start = first_column, start + depth
+                        if trans_b:
+                            strip = b_matrix + left * b_row + start * SIZE
+                            ahead = b_matrix + next_left * b_row + next_start * SIZE
+                            ahead_rows = COLUMNS
+                        else:
+                            strip = b_matrix + start * b_row + left * SIZE
+                            # The line of the first byte came with this strip unless it begins there.
+                            ahead = b_matrix + next_start * b_row + next_left * SIZE + LINE - 1
+                            ahead_rows = depth
+                        strip_row = b_row
+                        if copy_b:
+                            strip_row = COLUMNS * SIZE
                             if trans_b:
                                 for j in range(0, width, LANES):
-                                    transpose(b_matrix + ((left + j) * K + start) * size, K * size,
-                                              b_block + j * size, b_step, min(LANES, width - j), depth)
+                                    transpose(strip + j * b_row, b_row, b_block + j * SIZE, strip_row,
+                                              min(LANES, width - j), depth)
                             else:
-                                copy(b_now, b_row, b_block, b_step, depth, width)
-                            b_now = b_block
-                        next_column, next_start = left + COLUMNS, start
-                        if next_column >= end_column:
-                            next_column, next_start = first_column, start + depth
-                        if trans_b:
-                            ahead, ahead_row, ahead_shift, rows_ahead = (
-                                b_matrix + (next_column * K + next_start) * size, K * size, row_shift, COLUMNS)
-                        else:
-                            ahead, ahead_row, ahead_shift, rows_ahead = (
-                                b_matrix + next_start * b_row + next_column * size + 63, b_row, 1, depth)
-                        done = 0
-                        while done < width:
-                            columns = COLUMNS
-                            if width < COLUMNS:
-                                columns = min(LANES, width - done)
-                            row = top
-                            a_now = a_block
-                            step_row, step = packed_row, size
-                            if trans_a:
-                                step_row, step = size, A_STEP
-                            if pack_a == 0:
-                                a_now = a_matrix + top * a_row + start * a_column
-                                step_row, step = a_row, a_column
-                            for i in range(tiles):
-                                rows = low + (i < taller)
-                                first_ahead = i * depth >> ahead_shift
-                                if first_ahead < rows_ahead:
-                                    ahead_mask, ahead_jump = (1 << ahead_shift) - 1, ahead_row - 64 * ((1 << ahead_shift) - 1)
-                                else:
-                                    first_ahead = 0
-                                    ahead_mask, ahead_jump = 0, 0
-                                tile(a_now, step_row, step, b_now + done * size, b_step,
-                                     out_matrix + (row * N + left + done) * size, N * size, depth,
-                                     bias + (bias != 0) * (left + done) * size, mode,
-                                     ahead + first_ahead * ahead_row, ahead_mask, ahead_jump, rows, columns)
-                                row += rows
-                                if pack_a:
-                                    a_now += panel
-                                else:
-                                    a_now += rows * a_row
-                            done += columns
+                                copy(strip, b_row, b_block, strip_row, depth, width)
+                            strip = b_block
+                        bias_now = bias
+                        if bias != 0:
+                            bias_now += left * SIZE
+                        tile_a = a_top
+                        if copy_a:
+                            tile_a = a_block
+                        tile_out = out_matrix + top * out_row + left * SIZE
+                        for i in range(tiles):
+                            rows = low + (i < taller)
+                            ahead_row = i * depth >> a[AHEAD_SHIFT]
+                            ahead_lines = 1 << a[AHEAD_SHIFT]
+                            ahead_jump = b_row - (ahead_lines - 1) * LINE
+                            if ahead_row >= ahead_rows:
+                                ahead_row, ahead_lines, ahead_jump = 0, 1, 0
+                            tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
+                                    bias_now, mode, ahead + ahead_row * b_row, ahead_lines - 1, ahead_jump,
+                                    rows, width)
+                            tile_out += rows * out_row
+                            if copy_a:
+                                tile_a += panel
+                            else:
+                                tile_a += rows * a_row
+                        left += width
+                    top += height
                 start += depth
                 if start >= K:
                     break
@@ -252,15 +313,69 @@ def matmul(T):
     return body
 
 
+@kernel("matmul", _FIELDS, _touches)
+def matmul(T):
+    """out = act(op(a) @ op(b) + bias) by register tiles; strides and blocks come from a `GemmPlan`."""
+    return matmul_source(T)
+
+
 def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool,
                  activation: str | None, dtype: str, threads: int, scratch: Callable[[int], object],
-                 shared_b: bool = False, **force) -> list[Call]:
+                 shared_b: bool = False, shared_a: bool = False) -> list[Call]:
+    """Calls that compute out[batch, M, N] = act(op(a) @ op(b) + bias).
+
+    a is [batch, M, K], or [batch, K, M] if `trans_a`; b is [batch, K, N], or [batch, N, K] if `trans_b`; all
+    are contiguous. bias is [N] or 0 for none; `activation` is one of ACTIVATIONS; dtype is float32 or
+    float64. A shared operand has no batch axis: all products use the same matrix. `scratch(bytes)` gives
+    working memory, 64-byte aligned. Any size may be 0; the sum over K = 0 steps is 0.
+
+    Raises ValueError for an activation or dtype that the kernel does not have.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"matmul kernel: activation {activation!r} is not one of {ACTIVATIONS}; "
+                         "apply it with an element-wise kernel instead")
+    if dtype not in _SIZE:
+        raise ValueError(f"matmul kernel: dtype {dtype!r} is not one of {tuple(_SIZE)}; "
+                         "cast the operands first")
     if batch * M * N == 0:
         return []
-    plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads, **force)
+    if shared_b and not shared_a and not trans_a:
+        # The same b for every matrix of the batch: one product with all their rows.
+        batch, M = 1, batch * M
+    # A matrix of one row or column is its own transpose.
+    trans_b = trans_b and N > 1 and K > 1
+    if N == 1 and trans_a and isinstance(bias, int) and bias == 0:
+        # A column of results from columns of a: as a row, its sums lie side by side in vectors.
+        a, b, shared_a, shared_b = b, a, shared_b, shared_a
+        M, N, trans_a = N, M, False
+    plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
+    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype, scratch,
+                         shared_b, shared_a)]
+
+
+def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
+                 trans_b: bool, activation: str | None, dtype: str, scratch: Callable[[int], object],
+                 shared_b: bool = False, shared_a: bool = False, kernel_: Kernel = matmul) -> Call:
+    """The one call that carries out `plan`; operands as in `matmul_calls`.
+
+    `kernel_` is for tests: the kernel for another CPU's tile.
+    """
     size = _SIZE[dtype]
-    nb = plan.parts * (plan.a_scratch + plan.b_scratch)
-    return [Call(matmul, (dtype,), [a, b, out, bias, scratch(nb) if nb else 0, batch, M, N, K, M * K * size,
-                 0 if shared_b else K * N * size, int(trans_a), int(trans_b), int(activation == "relu"),
-                 plan.block_rows, plan.block_depth, int(plan.pack_a), int(plan.pack_b), plan.grid[1], plan.grid[2],
-                 plan.a_scratch, plan.b_scratch], parts=plan.parts)]
+    memory = plan.parts * (plan.a_scratch + plan.b_scratch)
+    # Lines fetched ahead per row of b, as a power of two: those of a strip, or of a transposed row's block.
+    row_bytes = (plan.block_depth if trans_b else plan.tile.columns) * size
+    panel, panel_row, panel_step = _a_panel(plan.tile, plan.block_depth, trans_a, size)
+    block = {
+        "a": a, "b": b, "out": out, "bias": bias, "scratch": scratch(memory) if memory else 0,
+        "batch": batch, "M": M, "N": N, "K": K,
+        "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else K * N * size,
+        "a_row": size if trans_a else K * size, "a_step": M * size if trans_a else size,
+        "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
+        "relu": int(activation == "relu"), "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
+        "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
+        "part_rows": plan.part_rows, "part_columns": plan.part_columns,
+        "block_rows": plan.block_rows, "block_depth": plan.block_depth,
+        "a_panel": panel, "a_panel_row": panel_row, "a_panel_step": panel_step,
+        "a_scratch": plan.a_scratch, "b_scratch": plan.b_scratch,
+        "ahead_shift": (_ceil(row_bytes, _LINE) - 1).bit_length()}
+    return Call(kernel_, (dtype,), [block[name] for name in _SLOT], parts=plan.parts)

@@ -73,3 +73,14 @@ def share(n, part, parts):
     size = ((n + parts - 1) // parts + GRAIN - 1) // GRAIN * GRAIN
     start = min(part * size, n)
     return start, min(start + size, n)
+
+
+@intrinsic
+def address(typing, block):
+    """The address of an argument block, for kernels that hand part of theirs to another kernel."""
+    def codegen(context, builder, signature, arguments):
+        pointer = arguments[0]
+        if isinstance(block, types.Array):
+            pointer = context.make_array(block)(context, builder, pointer).data
+        return builder.ptrtoint(pointer, ir.IntType(64))
+    return types.int64(block), codegen

@@ -1,14 +1,17 @@
-"""The pieces of a matrix product that are written in LLVM vectors: register tile, block copy, block transpose.
+"""What a matrix product needs that is written in LLVM vectors: register tile, block copy, block transpose.
 
-Numba's loops cannot keep a 14 x 32 block of sums in registers; here each vector operation is spelled out, for whatever
-vector length and tile the caller names. All addresses and strides are in bytes, every access outside whole vectors is
-masked, and nothing is read or written that the arguments do not cover. It does not know how a matrix is blocked.
+Numba's loops cannot keep a 14 x 32 block of sums in registers; here each vector operation is spelled out, for
+whatever vector length and tile the caller names. All addresses and strides are in bytes. What is less than a
+vector is loaded and stored under a mask, so nothing is read or written that the arguments do not cover.
+
+This file does not know how a matrix is cut into blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from llvmlite import ir
 from numba import types
@@ -17,13 +20,12 @@ from numba.extending import intrinsic
 
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = _I8.as_pointer()
+_LINE = 64
 
 
-import os
-LOC=int(os.environ.get('LOC','2'))
 @dataclass(frozen=True)
 class _Vectors:
-    """LLVM types and operations on vectors of `lanes` elements of a Numba float type."""
+    """LLVM operations on vectors of `lanes` elements of a float type."""
 
     builder: ir.IRBuilder
     element: ir.Type
@@ -34,83 +36,77 @@ class _Vectors:
         return ir.VectorType(self.element, self.lanes)
 
     @property
-    def size(self) -> int:
+    def element_bytes(self) -> int:
         return 4 if isinstance(self.element, ir.FloatType) else 8
+
+    @property
+    def bytes(self) -> int:
+        return self.lanes * self.element_bytes
 
     @property
     def zero(self) -> ir.Constant:
         return ir.Constant(self.type, None)
 
-    def _intrinsic(self, name: str, result: ir.Type, arguments: list[ir.Type]):
-        suffix = f"v{self.lanes}f{self.size * 8}"
-        function_type = ir.FunctionType(result, arguments)
-        return cgutils.get_or_insert_function(self.builder.module, function_type, f"llvm.{name}.{suffix}")
+    def _call(self, name: str, result: ir.Type, *arguments: ir.Value):
+        """Call LLVM's `llvm.<name>` for vectors of this kind."""
+        name = f"llvm.{name}.v{self.lanes}f{self.element_bytes * 8}"
+        if any(argument.type.is_pointer for argument in arguments):
+            name += ".p0"
+        signature = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
+        return self.builder.call(function, arguments)
 
-    def _mask_type(self) -> ir.VectorType:
-        return ir.VectorType(_I1, self.lanes)
-
-    def at(self, address, offset=None, type_=None):
-        """`address + offset` bytes as a pointer to one vector (or to `type_`)."""
-        if offset is not None:
-            address = self.builder.gep(address, [_I64(offset) if isinstance(offset, int) else offset])
-        return self.builder.bitcast(address, (type_ or self.type).as_pointer())
+    def at(self, address, offset=0, target=None):
+        """`address + offset` bytes as a pointer to one vector (or to the type `target`)."""
+        offset = _I64(offset) if isinstance(offset, int) else offset
+        return self.builder.bitcast(self.builder.gep(address, [offset]), (target or self.type).as_pointer())
 
     def load(self, pointer, mask=None):
         """One vector from memory; lanes outside the mask are not read and are 0."""
-        if mask is None:
-            value = self.builder.load(pointer)
-            value.align = self.size
-            return value
-        function = self._intrinsic_on_pointer("masked.load", self.type,
-                                              [self.type.as_pointer(), _I32, self._mask_type(), self.type])
-        return self.builder.call(function, [pointer, _I32(self.size), mask, self.zero])
+        if mask is not None:
+            return self._call("masked.load", self.type, pointer, _I32(self.element_bytes), mask, self.zero)
+        value = self.builder.load(pointer)
+        value.align = self.element_bytes
+        return value
 
     def store(self, value, pointer, mask=None) -> None:
         """One vector to memory; lanes outside the mask are not written."""
-        if mask is None:
-            self.builder.store(value, pointer).align = self.size
-            return
-        function = self._intrinsic_on_pointer("masked.store", ir.VoidType(),
-                                              [self.type, self.type.as_pointer(), _I32, self._mask_type()])
-        self.builder.call(function, [value, pointer, _I32(self.size), mask])
+        if mask is not None:
+            self._call("masked.store", ir.VoidType(), value, pointer, _I32(self.element_bytes), mask)
+        else:
+            self.builder.store(value, pointer).align = self.element_bytes
 
-    def _intrinsic_on_pointer(self, name: str, result: ir.Type, arguments: list[ir.Type]):
-        full = f"llvm.{name}.v{self.lanes}f{self.size * 8}.p0"
-        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), full)
-
-    def prefetch(self, pointer) -> None:
-        function = cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(ir.VoidType(), [_POINTER, _I32, _I32, _I32]), "llvm.prefetch.p0")
-        self.builder.call(function, [pointer, _I32(0), _I32(LOC), _I32(1)])
-
-    def fma(self, x, y, z):
-        return self.builder.call(self._intrinsic("fma", self.type, [self.type] * 3), [x, y, z])
+    def multiply_add(self, x, y, z):
+        """x * y + z, rounded once where the CPU can."""
+        return self._call("fmuladd", self.type, x, y, z)
 
     def first(self, count):
-        """The mask of the first `count` lanes (an i64; may be below 0 or above the vector's length)."""
+        """The mask of the first `count` lanes; `count` is an i64 and may be outside 0 to `lanes`."""
         index = ir.VectorType(_I32, self.lanes)
         lanes = ir.Constant(index, list(range(self.lanes)))
         return self.builder.icmp_signed("<", lanes, self.spread(self.builder.trunc(count, _I32), index))
 
-    def spread(self, scalar, type_=None):
+    def spread(self, scalar, target=None):
         """A vector with `scalar` in every lane."""
-        type_ = type_ or self.type
-        undefined = ir.Constant(type_, ir.Undefined)
+        undefined = ir.Constant(target or self.type, ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, _I32(0))
         return self.builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), None))
 
     def zip(self, x, y) -> tuple:
         """x0 y0 x1 y1 ... as two vectors."""
-        half = self.lanes // 2
-        order = [index + self.lanes * which for index in range(self.lanes) for which in (0, 1)]
+        order = [lane + which * self.lanes for lane in range(self.lanes) for which in (0, 1)]
         mask = ir.VectorType(_I32, self.lanes)
-        return tuple(self.builder.shuffle_vector(x, y, ir.Constant(mask, part))
-                     for part in (order[:2 * half], order[2 * half:]))
+        return tuple(self.builder.shuffle_vector(x, y, ir.Constant(mask, half))
+                     for half in (order[:self.lanes], order[self.lanes:]))
 
 
 @dataclass
 class _Loop:
-    """A counted loop over `count` (may be 0) with values carried from turn to turn."""
+    """A loop of `count` turns (may be 0) that carries values from turn to turn.
+
+    Inside `with`, which gives the values at the start of a turn, set `next` to those at its end; `index`
+    counts the turns. Afterwards `results` holds the last values.
+    """
 
     builder: ir.IRBuilder
     count: ir.Value
@@ -118,39 +114,44 @@ class _Loop:
 
     def __enter__(self) -> list:
         builder, before = self.builder, self.builder.block
-        self.head = builder.append_basic_block("head")
-        self.turn = builder.append_basic_block("turn")
-        self.done = builder.append_basic_block("done")
+        self.head, turn, self.done = (builder.append_basic_block(name) for name in ("head", "turn", "done"))
         builder.branch(self.head)
         builder.position_at_end(self.head)
-        self.phis = [builder.phi(value.type) for value in [_I64(0), *self.carried]]
-        for phi, value in zip(self.phis, [_I64(0), *self.carried], strict=True):
-            phi.add_incoming(value, before)
-        builder.cbranch(builder.icmp_signed("<", self.phis[0], self.count), self.turn, self.done)
-        builder.position_at_end(self.turn)
+        self.phis = []
+        for value in (_I64(0), *self.carried):
+            self.phis.append(builder.phi(value.type))
+            self.phis[-1].add_incoming(value, before)
+        self.index, *self.results = self.phis
+        builder.cbranch(builder.icmp_signed("<", self.index, self.count), turn, self.done)
+        builder.position_at_end(turn)
         self.next: list = []
-        return self.phis[1:]
+        return self.results
 
     def __exit__(self, *error) -> None:
         builder = self.builder
-        following = [builder.add(self.phis[0], _I64(1)), *self.next]
-        for phi, value in zip(self.phis, following, strict=True):
+        for phi, value in zip(self.phis, [builder.add(self.index, _I64(1)), *self.next], strict=True):
             phi.add_incoming(value, builder.block)
         builder.branch(self.head)
         builder.position_at_end(self.done)
 
 
+def _prefetch(builder, pointer) -> None:
+    """Ask for the cache line at a pointer, to lie in the second-level cache; any address will do."""
+    signature = ir.FunctionType(ir.VoidType(), [_POINTER, _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    for_reading, second_level, data = _I32(0), _I32(2), _I32(1)
+    builder.call(function, [pointer, for_reading, second_level, data])
+
+
 def _hidden(builder, value):
     """The same value, of which the optimiser cannot tell where it came from."""
-    same = ir.InlineAsm(ir.FunctionType(value.type, [value.type]), "", "=r,0")
-    return builder.call(same, [value])
+    return builder.call(ir.InlineAsm(ir.FunctionType(value.type, [value.type]), "", "=r,0"), [value])
 
 
 def _function(module: ir.Module, name: str, arguments: int, emit: Callable) -> ir.Function:
-    """A private function of int64 arguments in `module`, emitted once."""
-    existing = module.globals.get(name)
-    if existing is not None:
-        return existing
+    """A private function of int64s whose code is `emit(builder, *arguments)`; made once per module."""
+    if name in module.globals:
+        return module.globals[name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] * arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
@@ -180,47 +181,57 @@ ACCUMULATE, RELU = 1, 2
 def tile(element: types.Type, lanes: int, rows: int, vectors: int):
     """The register tile, as a Numba function
 
-        tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, rows, columns)
+        tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, ahead, ahead_mask, ahead_jump,
+             rows, columns)
 
-    c[i, j] = act(sum over k of a[i, k] * b[k, j] (+ c[i, j] if ACCUMULATE) (+ bias[j] unless bias is 0)), where
-    a[i, k] lies at a + i*a_row + k*a_step, b[k, j] at b + k*b_step + j*size, c[i, j] at c + i*c_row + j*size.
+    c[i, j] = act(sum over k < depth of a[i, k] * b[k, j]  (+ c[i, j] if ACCUMULATE) (+ bias[j] if bias))
 
-    1 <= rows <= `rows`; columns is `lanes * vectors`, or 1 to `lanes` for an edge. Each sum is one chain of fused
-    multiply-adds in order of k, however many rows the tile has: cutting a matrix elsewhere changes no bit.
+    where a[i, k] lies at a + i*a_row + k*a_step, b[k, j] at b + k*b_step + j*size, c[i, j] at
+    c + i*c_row + j*size. 1 <= rows <= `rows`; columns is `lanes * vectors`, or at an edge 1 to `lanes`. Each
+    sum is one chain of multiply-adds in order of k, however many rows the tile has: cutting a matrix
+    elsewhere changes no bit of it.
+
+    Meanwhile one cache line per step is fetched from `ahead` on: `ahead_mask + 1` lines (a power of two) one
+    after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
     """
-    def emit(builder, element_type, tile_rows, width, masked, a, a_row, a_step, b, b_step, c, c_row, depth, bias,
-             mode, ahead, ahead_mask, ahead_jump, columns):
+    def emit(builder, a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, ahead, ahead_mask, ahead_jump,
+             columns, *, element_type, tile_rows, width, masked):
         vector = _Vectors(builder, element_type, lanes)
         a, b, c, bias, ahead = (builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, ahead))
         mask = vector.first(columns) if masked else None
         cells = [(i, v) for i in range(tile_rows) for v in range(width)]
 
-        # x86 addresses p, p + row and p + 2 * row in the load itself: one pointer serves three rows.
-        triple = builder.mul(a_row, _I64(3))
+        def across(pointer) -> list:
+            """The tile's width of vectors at a pointer."""
+            return [vector.load(vector.at(pointer, v * vector.bytes), mask) for v in range(width)]
+
+        # A load adds a register, once or twice, to its address for nothing: one pointer serves three rows.
+        row_offsets = (0, a_row, builder.mul(a_row, _I64(2)))
         starts = [a]
-        for _ in range((tile_rows - 1) // 3):
-            starts.append(builder.gep(starts[-1], [triple]))
-        double = builder.mul(a_row, _I64(2))
+        while 3 * len(starts) < tile_rows:
+            starts.append(builder.gep(starts[-1], [builder.mul(a_row, _I64(3))]))
         loop = _Loop(builder, depth, [b, ahead, *starts, *[vector.zero] * len(cells)])
         with loop as (b_now, ahead_now, *rest):
-            vector.prefetch(ahead_now)
-            a_now, sums = [_hidden(builder, p) for p in rest[:len(starts)]], dict(zip(cells, rest[len(starts):], strict=True))
-            values = [vector.load(vector.at(b_now, v * lanes * vector.size), mask) for v in range(width)]
+            # Hidden, or the optimiser turns all these addresses into one long chain of additions.
+            a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
+            sums = dict(zip(cells, rest[len(starts):], strict=True))
+            _prefetch(builder, ahead_now)
+            b_values = across(b_now)
             for i in range(tile_rows):
-                pointer = vector.at(a_now[i // 3], (0, a_row, double)[i % 3], element_type)
-                scalar = vector.spread(builder.load(pointer))
+                place = vector.at(a_now[i // 3], row_offsets[i % 3], element_type)
+                a_value = vector.spread(builder.load(place))
                 for v in range(width):
-                    sums[i, v] = vector.fma(scalar, values[v], sums[i, v])
-            line_done = builder.icmp_signed("==", builder.and_(loop.phis[0], ahead_mask), ahead_mask)
-            step_ahead = builder.select(line_done, builder.gep(ahead_now, [ahead_jump]), builder.gep(ahead_now, [_I64(64)]))
-            loop.next = [builder.gep(b_now, [b_step]), step_ahead, *(builder.gep(p, [a_step]) for p in a_now), *sums.values()]
-        sums = dict(zip(cells, loop.phis[3 + len(starts):], strict=True))
-
-        places = {(i, v): vector.at(builder.gep(c, [builder.mul(c_row, _I64(i))]), v * lanes * vector.size)
+                    sums[i, v] = vector.multiply_add(a_value, b_values[v], sums[i, v])
+            last_line = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
+            ahead_step = builder.select(last_line, ahead_jump, _I64(_LINE))
+            loop.next = [builder.gep(b_now, [b_step]), builder.gep(ahead_now, [ahead_step]),
+                         *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
+        sums = dict(zip(cells, loop.results[2 + len(starts):], strict=True))
+        places = {(i, v): vector.at(builder.gep(c, [builder.mul(c_row, _I64(i))]), v * vector.bytes)
                   for i, v in cells}
 
         def change(condition, update) -> None:
-            """sums = update(sums) where the condition holds."""
+            """sums = update() where the condition holds."""
             before = builder.block
             with builder.if_then(condition):
                 changed = update()
@@ -231,42 +242,42 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
                 phi.add_incoming(changed[cell], inside)
                 sums[cell] = phi
 
-        def has(bit):
+        def has(bit: int):
             return builder.icmp_signed("!=", builder.and_(mode, _I64(bit)), _I64(0))
 
-        def add_bias():
-            values = [vector.load(vector.at(bias, v * lanes * vector.size), mask) for v in range(width)]
+        def accumulate() -> dict:
+            return {cell: builder.fadd(sums[cell], vector.load(places[cell], mask)) for cell in cells}
+
+        def add_bias() -> dict:
+            values = across(bias)
             return {(i, v): builder.fadd(sums[i, v], values[v]) for i, v in cells}
 
-        # Written as "replace what is below 0", so that NaN stays NaN.
-        def relu():
-            return {cell: builder.select(builder.fcmp_ordered("<", sums[cell], vector.zero), vector.zero, sums[cell])
-                    for cell in cells}
+        def relu() -> dict:
+            # Replaces what is below 0, so that NaN stays NaN.
+            below = {cell: builder.fcmp_ordered("<", sums[cell], vector.zero) for cell in cells}
+            return {cell: builder.select(below[cell], vector.zero, sums[cell]) for cell in cells}
 
-        change(has(ACCUMULATE), lambda: {cell: builder.fadd(sums[cell], vector.load(places[cell], mask))
-                                         for cell in cells})
+        change(has(ACCUMULATE), accumulate)
         change(builder.icmp_unsigned("!=", bias, ir.Constant(_POINTER, None)), add_bias)
         change(has(RELU), relu)
         for cell in cells:
             vector.store(sums[cell], places[cell], mask)
 
     def call(context, builder, *values):
+        """Jump to the tile of the right number of rows: each is a function of its own."""
         element_type = context.get_value_type(element)
         *operands, row_count, column_count = values
-        full = builder.icmp_signed("==", column_count, _I64(lanes * vectors))
+        is_full = builder.icmp_signed("==", column_count, _I64(lanes * vectors))
         done = builder.append_basic_block("tile_done")
-        choice = builder.add(row_count, builder.select(full, _I64(0), _I64(rows)))
+        choice = builder.add(row_count, builder.select(is_full, _I64(0), _I64(rows)))
         switch = builder.switch(choice, done)
-        for masked in (False, True):
+        for kind, width, first_case in (("full", vectors, 0), ("edge", 1, rows)):
             for count in range(1, rows + 1):
-                name = f"tile_{'edge' if masked else 'full'}_{count}_{element}"
-                width = 1 if masked else vectors
-                function = _function(
-                    builder.module, name, len(operands) + 1,
-                    lambda inner, *arguments, count=count, width=width, masked=masked: emit(
-                        inner, element_type, count, width, masked, *arguments))
+                name = f"tile_{kind}_{count}_{element}"
+                function = _function(builder.module, name, len(operands) + 1, partial(
+                    emit, element_type=element_type, tile_rows=count, width=width, masked=kind == "edge"))
                 block = builder.append_basic_block(name)
-                switch.add_case(_I64(count + rows * masked), block)
+                switch.add_case(_I64(first_case + count), block)
                 with builder.goto_block(block):
                     builder.call(function, [*operands, column_count])
                     builder.branch(done)
@@ -275,77 +286,74 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
 
 
 def copy_block(element: types.Type, lanes: int):
-    """A Numba function `copy(source, source_row, target, target_row, rows, columns)`: a block from one place to
-    another, whole vectors first, the rest of a row masked."""
-    def emit(builder, element_type, source, source_row, target, target_row, rows, columns):
+    """A Numba function `copy(source, source_row, target, target_row, rows, columns)`:
+
+    target[i, j] = source[i, j] for i < rows and j < columns.
+    """
+    def emit(builder, source, source_row, target, target_row, rows, columns, *, element_type):
         vector = _Vectors(builder, element_type, lanes)
-        size = lanes * vector.size
         whole = builder.sdiv(columns, _I64(lanes))
         rest = builder.sub(columns, builder.mul(whole, _I64(lanes)))
         mask = vector.first(rest)
         some_rest = builder.icmp_signed(">", rest, _I64(0))
-        outer = _Loop(builder, rows, [builder.inttoptr(source, _POINTER), builder.inttoptr(target, _POINTER)])
-        with outer as (from_row, to_row):
-            inner = _Loop(builder, whole, [from_row, to_row])
-            with inner as (from_, to):
-                vector.store(vector.load(vector.at(from_)), vector.at(to))
-                inner.next = [builder.gep(p, [_I64(size)]) for p in (from_, to)]
+        down = _Loop(builder, rows, [builder.inttoptr(source, _POINTER), builder.inttoptr(target, _POINTER)])
+        with down as (source_start, target_start):
+            along = _Loop(builder, whole, [source_start, target_start])
+            with along as (read, write):
+                vector.store(vector.load(vector.at(read)), vector.at(write))
+                along.next = [builder.gep(pointer, [_I64(vector.bytes)]) for pointer in (read, write)]
             with builder.if_then(some_rest):
-                vector.store(vector.load(vector.at(inner.phis[1]), mask), vector.at(inner.phis[2]), mask)
-            outer.next = [builder.gep(from_row, [source_row]), builder.gep(to_row, [target_row])]
+                read, write = along.results
+                vector.store(vector.load(vector.at(read), mask), vector.at(write), mask)
+            down.next = [builder.gep(source_start, [source_row]), builder.gep(target_start, [target_row])]
 
-    def call(context, builder, *values):
-        element_type = context.get_value_type(element)
-        function = _function(builder.module, f"copy_block_{element}", 6,
-                             lambda inner, *arguments: emit(inner, element_type, *arguments))
-        builder.call(function, values)
-    return _native(6, call)
+    return _native(6, partial(_call_block, f"copy_block_{element}", element, emit))
 
 
 def transpose_block(element: types.Type, lanes: int):
     """A Numba function `transpose(source, source_row, target, target_row, rows, columns)`:
 
-    target[j, i] = source[i, j] for i < rows <= lanes and all j < columns. Rows of the target are written as whole
-    vectors and up to the next multiple of `lanes` of them, so the target needs room for that.
+    target[j, i] = source[i, j] for i < rows <= lanes and j < columns. The target's rows are written as whole
+    vectors, and as many of them as the next multiple of `lanes`: it needs room for that.
     """
-    def emit(builder, element_type, source, source_row, target, target_row, rows, columns):
+    def emit(builder, source, source_row, target, target_row, rows, columns, *, element_type):
         vector = _Vectors(builder, element_type, lanes)
         starts = [builder.inttoptr(source, _POINTER)]
         for _ in range(lanes - 1):
             starts.append(builder.gep(starts[-1], [source_row]))
         all_rows = builder.icmp_signed("==", rows, _I64(lanes))
-        turns = builder.sdiv(builder.add(columns, _I64(lanes - 1)), _I64(lanes))
-        loop = _Loop(builder, turns, [_I64(0), columns, builder.inttoptr(target, _POINTER)])
-        with loop as (offset, left, to):
-            whole = builder.and_(all_rows, builder.icmp_signed(">=", left, _I64(lanes)))
+        squares = builder.sdiv(builder.add(columns, _I64(lanes - 1)), _I64(lanes))
+        loop = _Loop(builder, squares, [_I64(0), columns, builder.inttoptr(target, _POINTER)])
+        with loop as (offset, left, write):
             places = [vector.at(start, offset) for start in starts]
+            whole = builder.and_(all_rows, builder.icmp_signed(">=", left, _I64(lanes)))
             with builder.if_else(whole) as (then, otherwise):
                 with then:
-                    plain, plain_block = [vector.load(place) for place in places], builder.block
+                    loaded, loaded_block = [vector.load(place) for place in places], builder.block
                 with otherwise:
-                    masks = [vector.first(builder.select(builder.icmp_signed("<", _I64(i), rows), left, _I64(0)))
-                             for i in range(lanes)]
-                    partial = [vector.load(place, mask) for place, mask in zip(places, masks, strict=True)]
-                    partial_block = builder.block
-            values = []
-            for one, other in zip(plain, partial, strict=True):
-                phi = builder.phi(vector.type)
-                phi.add_incoming(one, plain_block)
-                phi.add_incoming(other, partial_block)
-                values.append(phi)
+                    counts = [builder.select(builder.icmp_signed("<", _I64(i), rows), left, _I64(0))
+                              for i in range(lanes)]
+                    partly = [vector.load(place, vector.first(count))
+                              for place, count in zip(places, counts, strict=True)]
+                    partly_block = builder.block
+            square = []
+            for values in zip(loaded, partly, strict=True):
+                square.append(builder.phi(vector.type))
+                square[-1].add_incoming(values[0], loaded_block)
+                square[-1].add_incoming(values[1], partly_block)
             # A transpose is log2(lanes) perfect shuffles of the list of rows.
+            half = lanes // 2
             for _ in range(lanes.bit_length() - 1):
-                half = lanes // 2
-                values = [z for i in range(half) for z in vector.zip(values[i], values[i + half])]
-            row = to
-            for value in values:
-                vector.store(value, vector.at(row))
-                row = builder.gep(row, [target_row])
-            loop.next = [builder.add(offset, _I64(lanes * vector.size)), builder.sub(left, _I64(lanes)), row]
+                square = [mixed for i in range(half) for mixed in vector.zip(square[i], square[i + half])]
+            for row in square:
+                vector.store(row, vector.at(write))
+                write = builder.gep(write, [target_row])
+            loop.next = [builder.add(offset, _I64(vector.bytes)), builder.sub(left, _I64(lanes)), write]
 
-    def call(context, builder, *values):
-        element_type = context.get_value_type(element)
-        function = _function(builder.module, f"transpose_block_{element}", 6,
-                             lambda inner, *arguments: emit(inner, element_type, *arguments))
-        builder.call(function, values)
-    return _native(6, call)
+    return _native(6, partial(_call_block, f"transpose_block_{element}", element, emit))
+
+
+def _call_block(name, element, emit, context, builder, *values) -> None:
+    """Call a function on two blocks, made by `emit`."""
+    element_type = context.get_value_type(element)
+    builder.call(_function(builder.module, name, 6, partial(emit, element_type=element_type)), values)

@@ -149,9 +149,9 @@ def _adam(amsgrad: bool) -> Callable:
             beta_1, beta_2 = number(a[_H0]), number(a[_H1])
             rest1, rest2 = T(1.0 - beta_1), T(1.0 - beta_2)
             epsilon = T(number(a[_H2]))
-            # beta^step by squaring, in float64 from the rounded beta: as exact as a power in T can be.
+            # beta^step by squaring, in float64; Keras takes the power of beta rounded to float32, whatever T is.
             step = words(a[_ITERATIONS], 1)[0] + 1
-            square1, square2, power1, power2 = np.float64(T(beta_1)), np.float64(T(beta_2)), 1.0, 1.0
+            square1, square2, power1, power2 = np.float64(np.float32(beta_1)), np.float64(np.float32(beta_2)), 1.0, 1.0
             while step > 0:
                 if step & 1:
                     power1 *= square1

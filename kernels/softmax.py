@@ -86,7 +86,7 @@ def _softmax(loss: str = "") -> Callable:
                             expected -= labels[i] * out[i]
                         losses[row] = expected
                 for i in range(first * classes, last * classes):
-                    write(out, i, exp(read(out, i)))
+                    out[i] = exp(out[i])
                 for row in range(first, last):
                     rest, ties = T(0), T(-1)
                     for i in range(row * classes, (row + 1) * classes):
@@ -95,12 +95,12 @@ def _softmax(loss: str = "") -> Callable:
                     excess = rest + ties
                     scale = T(1) / (excess + T(1))
                     for i in range(row * classes, (row + 1) * classes):
-                        write(out, i, read(out, i) * scale)
+                        out[i] *= scale
                     if sparse or dense:
                         sums[row] = excess
                 if sparse:
                     for row in range(first, last):
-                        write(losses, row, read(losses, row) + log1p(read(sums, row)))
+                        losses[row] += log1p(sums[row])
                 if dense:
                     for row in range(first, last):
                         weight = T(0)
@@ -142,7 +142,7 @@ def log_softmax(T):
                 write(out, i, shifted)
             shift = log1p(rest + ties)
             for i in range(start, stop):
-                write(out, i, read(out, i) - shift)
+                out[i] -= shift
         return 0
     return body
 

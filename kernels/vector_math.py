@@ -63,6 +63,8 @@ def fma(typing, a, b, c):
 
 
 plus, minus, times = _exactly("fadd"), _exactly("fsub"), _exactly("fmul")
+#: What is left of a after taking b from it as often as possible; it has the sign of a.
+remainder = _exactly("frem")
 square_root, magnitude, copy_sign = _unary("llvm.sqrt"), _unary("llvm.fabs"), _binary("llvm.copysign")
 floor, ceil, truncate = _unary("llvm.floor"), _unary("llvm.ceil"), _unary("llvm.trunc")
 #: To the nearest integer, halves to the even one.
@@ -375,12 +377,13 @@ def tanh(T) -> Callable:
 
 @cache
 def sigmoid(T) -> Callable:
-    """1 / (1 + exp(-x))."""
-    exp_, one = exp(T), _format(T)(1)
+    """1 / (1 + exp(-x)), for x < 0 as exp(x) / (1 + exp(x))."""
+    exp_, (zero, one) = exp(T), _format(T)(0, 1)
 
     @device_function
     def compute(x):
-        return one / (one + exp_(-x))
+        e = exp_(-magnitude(x))
+        return choose(x < zero, e, one) / (one + e)
     return compute
 
 

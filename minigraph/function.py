@@ -252,6 +252,7 @@ class Function:
 
     def _trace(self, bound, nest: list, leaves: list, specs: list, plain: bool) -> ConcreteFunction:
         graph = Graph(self._name)
+        graph.lazy_variables = False
         inputs = []
         symbolic = []
         names = _leaf_names(self._parameters, nest, plain)

@@ -20,7 +20,8 @@ from minigraph.tensor import Tensor
 class Value(Tensor):
     """A symbolic tensor: output `index` of `node`. It has a shape and a dtype but, until a run, no numbers."""
 
-    __slots__ = ("node", "index", "spec", "__weakref__")
+    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits).
+    __slots__ = ("node", "index", "spec", "logits", "__weakref__")
 
     def __init__(self, node: Node, index: int, spec: Spec):
         self.node, self.index, self.spec = node, index, spec
@@ -144,6 +145,10 @@ class Graph:
         self.constants: dict[int, tuple] = {}
         #: outer value identity -> (outer tensor, value here).
         self.captures: dict[int, tuple[Tensor, Value]] = {}
+        #: Variables made here get their values from an initialiser node, not at once (TensorFlow 1).
+        self.lazy_variables = True
+        #: The session whose values the variables hold now.
+        self.session = None
         self.seed: int | None = None
         self.op_seed_count = 0
 
@@ -232,3 +237,14 @@ def eagerly() -> Iterator[None]:
         yield
     finally:
         _local.stack = saved
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[str]:
+    """Group the nodes made inside under `name` (TensorFlow's `tf.name_scope`); eagerly it does nothing."""
+    graph = current_graph()
+    if graph is None:
+        yield f"{name}/"
+    else:
+        with graph.name_scope(name) as scope:
+            yield scope

@@ -1,7 +1,7 @@
 """One file per library: how somebody who knows it well would run each workload, and nothing else.
 
-Each peer module offers `make(task) -> Runner | None` (None: the workload does not apply to it). A peer file imports
-its library at the top, so it is itself imported only in the process that runs it.
+Each peer module offers `make(task) -> Runner | None` (None: the workload does not apply to it). A peer file
+imports its library at the top, so it is itself imported only in the process that runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Runner:
 class Peer:
     """Where a peer is written and which installed library it needs.
 
-    `cache_variable` names the environment variable for the directory of its on-disk kernel cache, if it keeps one.
+    `cache_variable` names the environment variable for the directory of its on-disk kernel cache, if it keeps
+    one.
     """
 
     name: str

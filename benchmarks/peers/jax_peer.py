@@ -1,6 +1,8 @@
-"""JAX: each workload one jitted function, its state in pytrees whose buffers are donated; knows nothing about timing.
+"""JAX: each workload one jitted function, its state in pytrees whose buffers are donated; knows nothing about
+timing.
 
-Asynchronous dispatch is off: every call is waited for anyway, and handing it to another thread costs small steps more.
+Asynchronous dispatch is off: every call is waited for anyway, and handing it to another thread costs small
+steps more.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +21,15 @@ import jax.numpy as jnp
 from benchmarks import inputs
 from benchmarks.peers import Runner
 from benchmarks.workloads import (
-    AdamUpdate, EagerOp, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+    AdamUpdate,
+    EagerOp,
+    Elementwise,
+    FitEpoch,
+    MatMul,
+    Network,
+    Reduction,
+    Task,
+    TrainStep,
 )
 
 jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -32,8 +44,11 @@ def adam(parameters, gradients, moments, learning_rate):
     first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, first, gradients)
     second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, second, gradients)
     rate = learning_rate * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
-    parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPSILON), parameters, first, second)
-    return parameters, (count, first, second)
+
+    def moved(parameter, m, v):
+        return parameter - rate * m / (jnp.sqrt(v) + EPSILON)
+
+    return jax.tree.map(moved, parameters, first, second), (count, first, second)
 
 
 def start_of(parameters):
@@ -44,11 +59,13 @@ def start_of(parameters):
 
 
 def initial(network: Network):
+    """Training state of a network: parameters as a list of (kernel, bias), and Adam's moments."""
     arrays = inputs.weights(network)
     return start_of(list(zip(arrays[::2], arrays[1::2], strict=True)))
 
 
 def loss_and_logits(parameters, x, y, one_hot: bool):
+    """Mean cross-entropy of a batch, and the logits."""
     for kernel, bias in parameters[:-1]:
         x = jax.nn.relu(x @ kernel + bias)
     kernel, bias = parameters[-1]
@@ -82,13 +99,15 @@ def make(task: Task) -> Runner | None:
             return _adam_update(task)
         case EagerOp():
             a, b = map(jnp.array, inputs.operands(task))
-            calls = {"add": lambda: (a + b).block_until_ready(), "matmul": lambda: (a @ b).block_until_ready()}
-            return Runner(calls[task.operation])
+            return Runner({
+                "add": lambda: (a + b).block_until_ready(),
+                "matmul": lambda: (a @ b).block_until_ready(),
+            }[task.operation])
     return None
 
 
-def _stateful(function, fresh_state) -> Runner:
-    """Run `state, value = function(state)` again and again, the state's buffers being donated to each call."""
+def _stateful(function: Callable[[Any], tuple[Any, jax.Array]], fresh_state: Callable[[], Any]) -> Runner:
+    """Runs `state, value = function(state)` again and again, donating the state to each call."""
     state = fresh_state()
 
     def step():
@@ -104,8 +123,8 @@ def _stateful(function, fresh_state) -> Runner:
     return Runner(step, reset)
 
 
-def _in_place(expression, arrays) -> Runner:
-    """Donates each result to the next call, which writes into it: fresh memory would cost more than the work."""
+def _in_place(expression: Callable[..., jax.Array], arrays: list[jax.Array]) -> Runner:
+    """Donates each result to the next call, which writes into it: fresh memory costs more than the work."""
 
     @partial(jax.jit, donate_argnums=0, keep_unused=True)
     def evaluate(out, *arrays):
@@ -161,7 +180,7 @@ def _fit_epoch(task: FitEpoch) -> Runner:
     return Runner(lambda: runner.step()[0], runner.reset)
 
 
-def _expression(task: MatMul | Elementwise | Reduction):
+def _expression(task: MatMul | Elementwise | Reduction) -> Callable[..., jax.Array]:
     match task:
         case MatMul():
             return lambda a, b: (a.T if task.transpose_a else a) @ (b.T if task.transpose_b else b)
@@ -173,7 +192,7 @@ def _expression(task: MatMul | Elementwise | Reduction):
                 "multiply-add": lambda a, b, c: a * b + c,
             }[task.expression]
         case Reduction():
-            reduce = {"sum": jnp.sum, "max": jnp.max}[task.operation]
+            reduce: Callable[..., jax.Array] = jnp.sum if task.operation == "sum" else jnp.max
             return lambda a: reduce(a, axis=task.axis)
 
 

@@ -6,6 +6,7 @@ Knows nothing about timing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,21 @@ from benchmarks import inputs
 from benchmarks.inputs import Array
 from benchmarks.peers import Runner
 from benchmarks.workloads import (
-    AdamUpdate, EagerOp, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+    AdamUpdate,
+    EagerOp,
+    Elementwise,
+    FitEpoch,
+    MatMul,
+    Network,
+    Reduction,
+    Task,
+    TrainStep,
 )
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+#: Elements that pass through all of Adam's arithmetic together: five such float32 arrays stay in a level-2
+#: cache.
 BLOCK = 1 << 14
-"""Elements that pass through all of Adam's arithmetic together: five such float32 arrays stay in a level-2 cache."""
 
 
 class Adam:
@@ -80,7 +90,7 @@ class Classifier:
             if layer < layers - 1:
                 np.maximum(x, 0, out=x)
                 activations.append(x)
-        hits = np.count_nonzero(x.argmax(1) == labels)
+        hits = int(np.count_nonzero(x.argmax(1) == labels))
         rows = np.arange(len(labels))
         x -= x.max(1, keepdims=True)
         chosen = x[rows, labels]
@@ -148,24 +158,25 @@ def _fit_epoch(task: FitEpoch) -> Runner:
     return Runner(epoch, classifier.reset)
 
 
-def _expression(task: MatMul | Elementwise | Reduction) -> Callable[[], Array]:
+def _expression(task: MatMul | Elementwise | Reduction) -> Callable[[], Any]:
     arrays = inputs.operands(task)
     match task:
         case MatMul():
             a = arrays[0].T if task.transpose_a else arrays[0]
             b = arrays[1].T if task.transpose_b else arrays[1]
-            out = np.empty((task.rows, task.columns), np.float32)
-            return lambda: np.matmul(a, b, out=out)
+            product = np.empty((task.rows, task.columns), np.float32)
+            return lambda: np.matmul(a, b, out=product)
         case Elementwise():
             out = np.empty(task.size, np.float32)
-            return {
-                "add": lambda: np.add(*arrays, out=out),
+            calls: dict[str, Callable[[], Any]] = {
+                "add": lambda: np.add(arrays[0], arrays[1], out=out),
                 "relu": lambda: np.maximum(arrays[0], 0, out=out),
                 "exp": lambda: np.exp(arrays[0], out=out),
-                "multiply-add": lambda: np.add(np.multiply(arrays[0], arrays[1], out=out), arrays[2], out=out),
-            }[task.expression]
+                "multiply-add": lambda: np.add(np.multiply(arrays[0], arrays[1], out), arrays[2], out),
+            }
+            return calls[task.expression]
         case Reduction():
-            reduce = {"sum": np.sum, "max": np.max}[task.operation]
+            reduce: Callable[..., Any] = np.sum if task.operation == "sum" else np.max
             return lambda: reduce(arrays[0], axis=task.axis)
 
 

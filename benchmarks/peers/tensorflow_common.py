@@ -1,7 +1,7 @@
 """TensorFlow as graphs: each workload as one `tf.function`, compiled by XLA or not.
 
-What an expert would choose: Adam is TensorFlow's own fused kernel, and single steps call the concrete function,
-which halves what a call from Python costs. Knows nothing about timing.
+What an expert would choose: Adam is TensorFlow's own fused kernel, and single steps call the concrete
+function, which halves what a call from Python costs. Knows nothing about timing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import tensorflow as tf
 from benchmarks import inputs
 from benchmarks.peers import Runner
 from benchmarks.workloads import (
-    AdamUpdate, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+    AdamUpdate,
+    Elementwise,
+    FitEpoch,
+    MatMul,
+    Network,
+    Reduction,
+    Task,
+    TrainStep,
 )
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -35,10 +42,12 @@ class Adam:
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         powers = self.powers.read_value()
-        for variable, first, second, gradient in zip(self.variables, self.first, self.second, gradients, strict=True):
+        updates = zip(self.variables, self.first, self.second, gradients, strict=True)
+        for variable, first, second, gradient in updates:
             tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle, m=first.handle, v=second.handle, beta1_power=powers[0], beta2_power=powers[1],
-                lr=self.learning_rate, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON, grad=gradient,
+                var=variable.handle, m=first.handle, v=second.handle, grad=gradient,
+                beta1_power=powers[0], beta2_power=powers[1], lr=self.learning_rate,
+                beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON,
             )
         self.powers.assign(powers * [BETA_1, BETA_2])
 
@@ -69,10 +78,10 @@ class Classifier:
 
     def train(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step on a batch; the loss before the update, and the logits."""
-        one_hot = self.network.targets == "one-hot"
-        cross_entropy = (
-            tf.nn.softmax_cross_entropy_with_logits if one_hot else tf.nn.sparse_softmax_cross_entropy_with_logits
-        )
+        cross_entropy = {
+            "labels": tf.nn.sparse_softmax_cross_entropy_with_logits,
+            "one-hot": tf.nn.softmax_cross_entropy_with_logits,
+        }[self.network.targets]
         with tf.GradientTape() as tape:
             logits = self.logits(x)
             loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
@@ -89,8 +98,9 @@ def make(task: Task, jit_compile: bool) -> Runner | None:
             return _fit_epoch(task)
         case MatMul() | Elementwise() | Reduction():
             arguments = [tf.constant(array) for array in inputs.operands(task)]
-            function = tf.function(_expression(task), jit_compile=jit_compile).get_concrete_function(*arguments)
-            return Runner(lambda: function(*arguments))
+            function = tf.function(_expression(task), jit_compile=jit_compile)
+            call = function.get_concrete_function(*arguments)
+            return Runner(lambda: call(*arguments))
         case AdamUpdate():
             return _adam_update(task, jit_compile)
     return None

@@ -1,24 +1,32 @@
 """PyTorch run eagerly: all cores, fused Adam, results written in place; knows nothing about timing.
 
-`torch.compile` is left out: on these workloads its step was slower than the eager one (its generated code brings a
-second OpenMP pool that competes with torch's own), and it needs a C++ compiler.
+`torch.compile` is left out: on these workloads its step was slower than the eager one (its generated code
+brings a second OpenMP pool that competes with torch's own), and it needs a C++ compiler.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from benchmarks import inputs
+from benchmarks.machine import cores
 from benchmarks.peers import Runner
 from benchmarks.workloads import (
-    AdamUpdate, EagerOp, Elementwise, FitEpoch, MatMul, Network, Reduction, Task, TrainStep,
+    AdamUpdate,
+    EagerOp,
+    Elementwise,
+    FitEpoch,
+    MatMul,
+    Network,
+    Reduction,
+    Task,
+    TrainStep,
 )
 
-torch.set_num_threads(len(os.sched_getaffinity(0)))
+torch.set_num_threads(cores())
 
 BETAS, EPSILON = (0.9, 0.999), 1e-7
 
@@ -26,7 +34,8 @@ BETAS, EPSILON = (0.9, 0.999), 1e-7
 class Classifier:
     """The weights of a network, its loss and its update.
 
-    Kernels are held as (columns, rows), as torch's own Linear layer does. `cross_entropy` takes labels or one-hot.
+    Kernels are held as (columns, rows), as torch's own Linear layer does. `cross_entropy` takes labels or
+    one-hot.
     """
 
     def __init__(self, network: Network) -> None:

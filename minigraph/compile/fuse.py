@@ -167,7 +167,7 @@ def _find_chains(graph: Graph, fetches: Sequence[Value], taken: set[int]) -> lis
     group_of: dict[int, list[Node]] = {}
     groups: list[list[Node]] = []
     for node in graph.nodes:
-        if id(node) in taken or not isinstance(node.op, Elementwise) or not node.op.has_kernel(node):
+        if id(node) in taken or not isinstance(node.op, Elementwise) or not node.op.fuses(node):
             continue
         joined = None
         for value in node.inputs:

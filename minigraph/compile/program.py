@@ -40,6 +40,8 @@ class Program:
         self.threads = threads or tape.thread_count()
         emitter = Emitter(self.threads)
         emission = emitter.run(graph, fetches)
+        #: Where each value lies, for error messages that show numbers.
+        self._ref_of = emitter.ref
         self.memory = plan(emission)
         self.notes = emission.notes
         self._linked = linked = link(emission, self.memory)
@@ -67,7 +69,8 @@ class Program:
     # -- running
     def run(self, inputs: Sequence[np.ndarray] = (), repeat: int = 1) -> list[np.ndarray]:
         """Run once (or `repeat` times) on arrays of `input_specs`; returns new arrays of `output_specs`."""
-        arrays = [np.ascontiguousarray(a, spec.dtype.numpy_dtype) for a, spec in zip(
+        # Not ascontiguousarray: it gives scalars an axis.
+        arrays = [np.asarray(a, spec.dtype.numpy_dtype, order="C") for a, spec in zip(
             inputs, self.input_specs, strict=True)]
         for array, spec in zip(arrays, self.input_specs, strict=True):
             if array.shape != spec.shape:
@@ -142,9 +145,6 @@ class Program:
             error.source = node.source
             error.args = (error._text(),)
         return error
-
-    def _ref_of(self, value: Value) -> Ref:
-        return self._value_refs[id(value)]
 
     def _array(self, ref: Ref, value: Value) -> np.ndarray:
         spec = value.spec

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from minigraph.errors import ShapeError
+from minigraph.errors import ShapeError, UnsupportedError
 from minigraph.graph import Graph, Node, Value
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, describe
@@ -55,25 +55,49 @@ def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spe
             continue
         inputs = [mapped[id(v)] for v in node.inputs]
         values = [known.get(id(v)) for v in inputs]
-        specs = node.op.infer_with_values([v.spec for v in inputs], node.attrs, values)
-        folded = _fold(node, inputs, specs, values)
+        inputs, attrs = node.op.settle(inputs, node.attrs, values)
+        values = values[:len(inputs)]
+        if inputs and node.op.is_first_input([v.spec for v in inputs], attrs):
+            mapped[id(node.outputs[0])] = inputs[0]
+            continue
+        specs = [out.spec for out in node.outputs] if not inputs and not node.op.checks_shape else (
+            node.op.infer_with_values([v.spec for v in inputs], attrs, values))
+        if any(spec.size is None for spec in specs):
+            raise _unknown_shape(node, specs)
+        folded = _fold(node, attrs, inputs, specs, values)
         if folded is not None:
             for out, array, spec in zip(node.outputs, folded, specs, strict=True):
                 constant = new.add(OPS["const"], (), {"value": _Constant(array)}, [spec], node.name, node.source, node,
                                    node.scope).outputs[0]
                 mapped[id(out)], known[id(constant)] = constant, array
             continue
-        copy = new.add(node.op, inputs, node.attrs, specs, _last(node.name), node.source, node, node.scope)
+        copy = new.add(node.op, inputs, attrs, specs, _last(node.name), node.source, node, node.scope)
         copy.name = node.name
         for out, fresh in zip(node.outputs, copy.outputs, strict=True):
             mapped.setdefault(id(out), fresh)
         if node.op.name == "const" and specs[0].size <= _FOLDED_ELEMENTS and not specs[0].dtype.is_floating:
             known[id(copy.outputs[0])] = np.asarray(node.attrs["value"])
+    _drop_unneeded(new, [mapped[id(v)] for v in fetches], extra)
     return new, mapped
+
+
+def _drop_unneeded(graph: Graph, fetches: Sequence[Value], extra: Sequence[Node]) -> None:
+    """Remove nodes that only told a shape or a number which is now an attribute of the nodes that asked."""
+    asked = {id(node) for node in extra}
+    kept = {id(node) for node in needed_nodes([*fetches, *(n for n in graph.nodes if id(n.origin) in asked)])}
+    graph.nodes = [node for node in graph.nodes if id(node) in kept or node.op.name == "placeholder"]
 
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
+
+
+def _unknown_shape(node: Node, specs: Sequence[Spec]) -> UnsupportedError:
+    return UnsupportedError(
+        f"the shape of {node.name!r} depends on numbers that are only known while the program runs",
+        where=f"op {node.op.name} ({node.name!r})", got=", ".join(describe(s.shape, s.dtype) for s in specs),
+        wanted="shapes that follow from the shapes of what is fed",
+        fix="give the size as a number, or compute this part eagerly", source=node.source)
 
 
 class _Constant:
@@ -86,19 +110,20 @@ class _Constant:
         return self.array
 
 
-def _fold(node: Node, inputs: Sequence[Value], specs: Sequence[Spec], values: Sequence[np.ndarray | None]):
+def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec],
+          values: Sequence[np.ndarray | None]):
     """The outputs of an integer-only node whose inputs are known, or None."""
-    if node.op.stateful or not specs or node.op.name in ("const", "placeholder"):
+    if node.op.stateful or not specs or node.op.name in ("const", "placeholder", "read_variable"):
         return None
     if any(s.dtype.is_floating or s.dtype.is_complex or s.size is None or s.size > _FOLDED_ELEMENTS for s in specs):
         return None
     if node.op.shape_only and len(node.op.shape_only) >= len(inputs):
         arrays = [np.broadcast_to(np.zeros((), v.dtype.numpy_dtype), v.shape) for v in inputs]
-    elif inputs and all(v is not None for v in values):
+    elif all(v is not None for v in values):
         arrays = list(values)
     else:
         return None
-    return [np.asarray(a, s.dtype.numpy_dtype) for a, s in zip(node.op.reference(arrays, node.attrs), specs, strict=True)]
+    return [np.asarray(a, s.dtype.numpy_dtype) for a, s in zip(node.op.reference(arrays, attrs), specs, strict=True)]
 
 
 def check_feed(value: Value, spec: Spec) -> None:

@@ -90,7 +90,7 @@ def emit_matmul(emitter, node, bias, activation: str | None) -> None:
         b_ref, b_batched = _batched(emitter, b, b_ref, batch_shape)
     emitter.calls(matmul_calls(
         a_ref, b_ref, emitter.out(out), emitter.ref(bias) if bias is not None else 0, batch, rows, columns, inner, ta, tb,
-        activation, out.dtype.name, emitter.threads, emitter.scratch, a_batched=a_batched, b_batched=b_batched))
+        activation, out.dtype.name, emitter.threads, emitter.scratch, shared_a=not a_batched, shared_b=not b_batched))
 
 
 def _batched(emitter, value, ref, batch_shape):

@@ -48,6 +48,8 @@ class Op:
     in_place: ClassVar[bool] = False
     #: Whether `infer` gives exactly the node's specs (not so where shapes depend on numbers).
     checks_shape: ClassVar[bool] = True
+    #: Eager calls are computed by the reference: the attributes differ from call to call (x[i]), or NumPy is as fast.
+    eager_on_host: ClassVar[bool] = False
     #: Why the gradient stops here, or "" when there is a gradient rule.
     no_gradient: ClassVar[str] = ""
 
@@ -74,6 +76,14 @@ class Op:
     def infer_with_values(self, specs: Sequence[Spec], attrs: dict, values: Sequence[np.ndarray | None]) -> list[Spec]:
         """Like `infer`, for ops whose output shape depends on the numbers of an input (a shape tensor)."""
         return self.infer(specs, attrs)
+
+    def settle(self, inputs: Sequence, attrs: dict, values: Sequence[np.ndarray | None]) -> tuple[Sequence, dict]:
+        """Inputs and attributes once specialising knows the numbers of some inputs (None where it does not)."""
+        return inputs, attrs
+
+    def is_first_input(self, specs: Sequence[Spec], attrs: dict) -> bool:
+        """Whether, for these settled inputs, the output is the first input unchanged: then nothing needs to run."""
+        return False
 
     # -- derivative
     def gradient(self, call, *output_gradients: Tensor | None) -> Sequence[Tensor | None]:

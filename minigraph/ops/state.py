@@ -192,7 +192,6 @@ def default_graph() -> Graph:
         return found
     if not _default:
         _default.append(Graph("default"))
-        _default[0].lazy_variables = True
     return _default[0]
 
 

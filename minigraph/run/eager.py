@@ -23,7 +23,8 @@ from minigraph.tensor import Tensor
 class EagerTensor(Tensor):
     """A tensor with numbers. Immutable: `numpy()` returns a copy."""
 
-    __slots__ = ("spec", "block", "address", "__weakref__")
+    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits).
+    __slots__ = ("spec", "block", "address", "logits", "__weakref__")
 
     def __init__(self, spec: Spec, block, address: int):
         self.spec, self.block, self.address = spec, block, address
@@ -164,6 +165,12 @@ def _attr_key(value):
 def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
     """Compute one op now; open tapes record it."""
     tensors = [t if isinstance(t, EagerTensor) else VariableRead(t) for t in inputs]
+    if op.eager_on_host:
+        op.infer([t.spec for t in tensors], attrs)
+        outputs = [from_array(array) for array in op.reference([t.view() for t in tensors], attrs)]
+        for tape in tapes:
+            tape.record(op, tensors, outputs, attrs)
+        return outputs
     if attrs:
         key = (op.name, *(t.spec for t in tensors), *((k, _attr_key(v)) for k, v in attrs.items()))
     else:
@@ -188,6 +195,7 @@ def _single_op_program(op: Op, tensors: Sequence[EagerTensor], attrs: dict) -> P
         specs = op.infer_with_values([t.spec for t in tensors], attrs, [
             t.view() if t.spec.size is not None and t.spec.size <= 64 else None for t in tensors])
         node = graph.add(op, placeholders, attrs, specs)
+        node.source = None  # Programs are kept: the line of this call is not that of the next.
         return Program(graph, node.outputs)
 
 

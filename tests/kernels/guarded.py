@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.jit import Call
+from kernels.jit import Call, KernelRef
 from kernels.run import run_calls, run_checked
 from kernels.tape import aligned_empty
 
@@ -60,7 +60,8 @@ class Memory:
 
     def _declared(self, call: Call) -> list[tuple[int, int]]:
         """The address ranges a call may write, after a look that all it touches lies inside operands."""
-        block = [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in call.block]
+        block = [v.ctypes.data if isinstance(v, np.ndarray) else 0 if isinstance(v, KernelRef) else int(v)
+                 for v in call.block]
         writes = []
         for touch in call.kernel.touches(block, call.dtypes):
             start, stop = block[touch.slot], block[touch.slot] + touch.size

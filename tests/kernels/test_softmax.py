@@ -155,6 +155,15 @@ def test_no_overflow_and_no_underflow_of_the_loss() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_small_losses_keep_their_digits(dtype: str) -> None:
+    """log(1 + e^-20) is far below the spacing of numbers near 1."""
+    x = np.array([[20, 0], [0, 20]], dtype)
+    wanted = [np.log1p(np.exp(-20)), 20]
+    np.testing.assert_allclose(forward("sparse_softmax_cross_entropy", x, np.array([0, 0]))[0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(forward("log_softmax", x)[:, 0], np.negative(wanted), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_with_infinities_and_nan(dtype: str) -> None:
     """As TensorFlow's own kernels have it; its oneDNN build writes 0 beside a NaN in softmax."""
     x, nan3 = np.array(ODD_ROWS, dtype), [NAN] * 3

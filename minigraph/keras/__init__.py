@@ -1,0 +1,1 @@
+"""Keras's names on minigraph: `from minigraph import keras`."""

@@ -1,0 +1,538 @@
+"""Layer: weights and a computation, called on tensors (computes), on symbolic values (adds nodes) or on KerasTensors
+(draws a model).
+
+Attributes that are layers, variables, or lists of them are found and tracked in the order they were set, which is the
+order of `weights`. It knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigraph.dtypes import as_dtype
+from minigraph.errors import FailedPreconditionError, InvalidArgumentError, MinigraphError, ShapeError, UnsupportedError
+from minigraph.graph import Graph, current_graph, eagerly
+from minigraph.keras import initializers, regularizers
+from minigraph.keras.naming import automatic_name
+from minigraph.keras.symbolic import KerasTensor, LayerCall
+from minigraph.ops.dispatch import convert
+from minigraph.ops.registry import OPS
+from minigraph.run.variable import Variable
+from minigraph.spec import spec_of
+from minigraph.tensor import Tensor
+from minigraph.tree import flatten, map_structure, pack_like
+
+_FLOATX = "float32"
+
+
+class InputSpec:
+    """What a layer accepts: rank, minimum rank, sizes of axes (Keras's `InputSpec`)."""
+
+    def __init__(self, dtype=None, shape=None, ndim: int | None = None, max_ndim: int | None = None,
+                 min_ndim: int | None = None, axes: dict[int, int] | None = None, allow_last_axis_squeeze: bool = False,
+                 name: str | None = None, optional: bool = False):
+        self.dtype, self.shape = dtype, None if shape is None else tuple(shape)
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.max_ndim, self.min_ndim, self.axes = max_ndim, min_ndim, axes or {}
+        self.allow_last_axis_squeeze, self.name, self.optional = allow_last_axis_squeeze, name, optional
+
+
+class Layer:
+    """Base of all layers (Keras's `keras.layers.Layer`).
+
+    Subclasses create weights in `build(input_shape)` with `add_weight` and compute in `call(inputs)`.
+
+    Args:
+        trainable: whether its weights are trained.
+        dtype: dtype of weights and computation, float32 by default.
+        name: `class_name`, `class_name_1`, ... by default.
+        activity_regularizer: a regularizer of the output.
+    """
+
+    is_input = False
+    #: Counts as a layer in `model.layers` and in summaries (operators on KerasTensors do not).
+    supports_masking = False
+
+    def __init__(self, *, activity_regularizer=None, trainable: bool = True, dtype=None, autocast: bool = True,
+                 name: str | None = None, **kwargs):
+        if "input_shape" in kwargs:
+            shape = kwargs.pop("input_shape")
+            self._given_input_shape = (None, *tuple(shape))
+        elif "input_dim" in kwargs:
+            self._given_input_shape = (None, kwargs.pop("input_dim"))
+        else:
+            self._given_input_shape = None
+        if kwargs:
+            raise UnsupportedError(
+                f"{type(self).__name__}: unknown argument {sorted(kwargs)[0]!r}", where=f"layer {type(self).__name__}",
+                got=", ".join(f"{k}={v!r}" for k, v in kwargs.items()),
+                wanted=", ".join(p for p in inspect.signature(type(self).__init__).parameters
+                                 if p not in ("self", "args", "kwargs")) or "no arguments",
+                fix="check the spelling; the arguments are Keras's")
+        self._tracked: dict[str, Any] = {}
+        self._own_weights: list[Variable] = []
+        self.calls: list[LayerCall] = []
+        self.name = automatic_name(type(self).__name__) if name is None else name
+        self.built = False
+        self._trainable = bool(trainable)
+        self.dtype = as_dtype(getattr(dtype, "name", dtype) or _FLOATX).name
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.input_spec: Any = None
+        self._added_losses: list[Callable] = []
+        self._call_losses: list[Tensor] = []
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__ and cls.__dict__["build"] is not Layer.build:
+            own = cls.__dict__["build"]
+
+            def build(self, *args, _own=own, **named):
+                result = _own(self, *args, **named)
+                self.built = True
+                return result
+            build.__doc__, build.__name__ = own.__doc__, "build"
+            build.__wrapped__ = own
+            cls.build = build
+
+    # -- attributes that hold weights
+    def __setattr__(self, name: str, value: Any) -> None:
+        tracked = self.__dict__.get("_tracked")
+        if tracked is not None and not name.startswith("_"):
+            if any(isinstance(item, (Layer, Variable)) or _has_state(item) for item in _leaves(value)):
+                tracked[name] = value
+            else:
+                tracked.pop(name, None)
+        elif tracked is None and isinstance(value, (Layer, Variable)):
+            raise FailedPreconditionError(
+                f"{type(self).__name__} sets {name!r} before calling super().__init__()", where=f"layer {type(self).__name__}",
+                fix="call super().__init__() first in __init__")
+        object.__setattr__(self, name, value)
+
+    def _children(self) -> list[Any]:
+        """Layers, variables and stateful helpers set as attributes, in order, each once."""
+        found: dict[int, Any] = {id(v): v for v in self._own_weights}
+        for value in self._tracked.values():
+            for item in _leaves(value):
+                if isinstance(item, (Layer, Variable)) or _has_state(item):
+                    found.setdefault(id(item), item)
+        return list(found.values())
+
+    def _flatten_layers(self) -> list[Layer]:
+        """This layer and every layer inside it, each once."""
+        found: dict[int, Layer] = {}
+        waiting: list[Layer] = [self]
+        while waiting:
+            layer = waiting.pop(0)
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                waiting += [child for child in layer._children() if isinstance(child, Layer)]
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Every variable, seeds of random generators included."""
+        found: dict[int, Variable] = {}
+        for child in self._children():
+            if isinstance(child, Variable):
+                found.setdefault(id(child), child)
+            elif isinstance(child, Layer):
+                found.update((id(v), v) for v in child.variables if id(v) not in found)
+            else:
+                found.update((id(v), v) for v in child.variables if id(v) not in found)
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Trainable and other weights, without the state of random generators, in Keras's order."""
+        found: dict[int, Variable] = {}
+        own = [c for c in self._children() if isinstance(c, Variable)]
+        for variable in own:
+            found.setdefault(id(variable), variable)
+        for child in self._children():
+            if isinstance(child, Layer):
+                found.update((id(v), v) for v in child.weights if id(v) not in found)
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """Weights training changes: none where `trainable` is False."""
+        frozen = self._frozen()
+        return [v for v in self.weights if v.trainable and id(v) not in frozen]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """Weights training leaves alone."""
+        kept = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in kept]
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        kept = {id(v) for v in self.trainable_weights}
+        return [v for v in self.variables if id(v) not in kept]
+
+    def _frozen(self) -> set[int]:
+        if not self.trainable:
+            return {id(v) for v in self.weights}
+        return {i for child in self._children() if isinstance(child, Layer) for i in child._frozen()}
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        # As in Keras, setting it reaches the layers inside.
+        object.__setattr__(self, "_trainable", bool(value))
+        for child in self._children():
+            if isinstance(child, Layer):
+                child.trainable = value
+
+    def add_weight(self, shape: Sequence[int] | str | None = None, initializer=None, dtype=None, trainable: bool = True,
+                   autocast: bool = True, regularizer=None, constraint=None, aggregation: str = "none",
+                   overwrite_with_gradient: bool = False, name: str | None = None) -> Variable:
+        """Create a weight.
+
+        Args:
+            shape: its shape; () by default.
+            initializer: how it starts; Glorot uniform for floats, zeros otherwise.
+            regularizer: adds a loss for it.
+            constraint: applied to it after every update.
+        """
+        if isinstance(shape, str):
+            # Keras 2's order was (name, shape).
+            raise InvalidArgumentError("add_weight: the first argument is the shape", where=f"layer {self.name!r}",
+                                       got=repr(shape), wanted="add_weight(shape=(...), name=...)",
+                                       fix="pass shape and name by name")
+        if overwrite_with_gradient:
+            raise UnsupportedError("add_weight: overwrite_with_gradient is not supported", where=f"layer {self.name!r}",
+                                   fix="leave it out")
+        shape = tuple(shape or ())
+        dtype = as_dtype(dtype or self.dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if dtype.is_floating else "zeros"
+        initializer = initializers.get(initializer)
+        if any(n is None for n in shape):
+            raise ShapeError(f"layer {self.name!r}: a weight's size is unknown", where=f"layer {self.name!r}",
+                             got=f"weight {name!r} of shape {shape}", wanted="known sizes",
+                             fix="only the batch axis of the input may be None; give the others in Input(shape=...)")
+        variable = Variable(lambda: initializer(shape, dtype=dtype.name), trainable=trainable, name=name or "variable")
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraint
+        variable.path = f"{self._path()}/{variable.name}"
+        self._own_weights.append(variable)
+        return variable
+
+    def _path(self) -> str:
+        return self.name
+
+    # -- building and calling
+    def build(self, input_shape) -> None:
+        """Create weights; the base has none to create."""
+        self.built = True
+
+    def call(self, *args, **kwargs):
+        raise UnsupportedError(f"{type(self).__name__} has no call method", where=f"layer {self.name!r}",
+                               fix="write call(self, inputs) in your Layer subclass")
+
+    def _wants(self, argument: str) -> bool:
+        cache = self.__dict__.setdefault("_call_arguments", None)
+        if cache is None:
+            parameters = inspect.signature(self.call).parameters
+            cache = self.__dict__["_call_arguments"] = set(parameters)
+            if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and isinstance(self, Layer) and self._children():
+                cache.add("**")
+        return argument in cache
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves = flatten([list(args), kwargs])
+        if any(isinstance(x, KerasTensor) for x in leaves):
+            return self._call_symbolically(args, kwargs)
+        args = tuple(map_structure(self._as_tensor, a) if _holds_arrays(a) else a for a in args)
+        if args:
+            self._check_input(args[0])
+        if not self.built:
+            self._build_for(args, kwargs)
+        if self._wants("training") and "training" not in kwargs:
+            kwargs["training"] = _training_mode(len(args), self)
+        elif not self._wants("training"):
+            kwargs.pop("training", None)
+        graph = current_graph()
+        try:
+            with _TrainingScope(kwargs.get("training")):
+                if graph is None:
+                    outputs = self.call(*args, **kwargs)
+                else:
+                    with graph.name_scope(self.name):
+                        outputs = self.call(*args, **kwargs)
+        except MinigraphError as error:
+            raise self._naming(error, args) from None
+        if self.activity_regularizer is not None:
+            self._call_losses = [self.activity_regularizer(x) for x in flatten(outputs)]
+        return outputs
+
+    def _naming(self, error: MinigraphError, args: tuple) -> MinigraphError:
+        """The same error, saying which layer it happened in and what that was called on."""
+        if "layer " not in error.where:
+            shapes = ", ".join(str(tuple(x.shape)) for x in flatten(list(args)) if hasattr(x, "shape"))
+            error.where = f"layer {self.name!r} ({type(self).__name__}) called on {shapes}" + (
+                f", {error.where}" if error.where else "")
+            error.args = (error._text(),)
+        return error
+
+    def _as_tensor(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            # Floats are brought to the layer's dtype, as Keras does.
+            if self.autocast and value.dtype.is_floating and value.dtype.name != self.dtype:
+                from minigraph import ops
+                return ops.cast(value, self.dtype)
+            return value
+        if isinstance(value, (np.ndarray, np.generic, float, int, list)):
+            array = np.asarray(value)
+            target = as_dtype(self.dtype) if array.dtype.kind == "f" and self.autocast else None
+            return convert(array, target) if target is not None else convert(array)
+        return value
+
+    def _build_for(self, args: tuple, kwargs: dict) -> None:
+        shapes = _shapes(args[0]) if args else None
+        with eagerly():
+            self.build(shapes)
+        self.built = True
+
+    def _check_input(self, inputs: Any) -> None:
+        if self.input_spec is None:
+            return
+        specs = self.input_spec if isinstance(self.input_spec, (list, tuple)) else [self.input_spec]
+        tensors = flatten(inputs)
+        if len(specs) != len(tensors):
+            raise ShapeError(f"layer {self.name!r} expects {len(specs)} inputs", where=f"layer {self.name!r}",
+                             got=f"{len(tensors)} inputs", wanted=f"{len(specs)}", fix="pass them as one list")
+        for spec, tensor in zip(specs, tensors, strict=True):
+            shape = tuple(tensor.shape)
+            if spec.ndim is not None and len(shape) != spec.ndim and not (
+                    spec.allow_last_axis_squeeze and len(shape) in (spec.ndim - 1, spec.ndim + 1)):
+                self._bad_input(f"{spec.ndim} axes", f"{len(shape)} axes", shape)
+            if spec.min_ndim is not None and len(shape) < spec.min_ndim:
+                self._bad_input(f"at least {spec.min_ndim} axes", f"{len(shape)}", shape)
+            if spec.max_ndim is not None and len(shape) > spec.max_ndim:
+                self._bad_input(f"at most {spec.max_ndim} axes", f"{len(shape)}", shape)
+            for axis, size in spec.axes.items():
+                if size is not None and shape[axis] not in (size, None):
+                    self._bad_input(f"size {size} along axis {axis}", f"size {shape[axis]}", shape)
+            if spec.shape is not None and not spec.allow_last_axis_squeeze:
+                for axis, (wanted, got) in enumerate(zip(spec.shape, shape, strict=False)):
+                    if wanted is not None and got is not None and wanted != got:
+                        self._bad_input(f"shape {spec.shape}", f"size {got} along axis {axis}", shape)
+
+    def _bad_input(self, wanted: str, got: str, shape: tuple) -> None:
+        raise ShapeError(
+            f"the input of layer {self.name!r} does not fit", where=f"layer {self.name!r} ({type(self).__name__})",
+            got=f"{got} (input shape {shape})", wanted=wanted,
+            fix="check the previous layer's output or the data's shape; axis 0 is the batch"
+                + ("; for images of one channel add an axis: x[..., None]" if len(shape) == 3 else ""))
+
+    def _call_symbolically(self, args: tuple, kwargs: dict) -> Any:
+        """Draw: build, find the output's shape, remember the call."""
+        if args:
+            self._check_input(args[0])
+        if not self.built:
+            with eagerly():
+                self.build(_shapes(args[0]) if args else None)
+            self.built = True
+        call = LayerCall(self, args, kwargs)
+        specs = self._output_specs(args, kwargs)
+        leaves = []
+        for i, leaf in enumerate(flatten(specs)):
+            shape, dtype = leaf.shape, leaf.dtype
+            tensor = KerasTensor(shape, dtype, call=call, index=i)
+            leaves.append(tensor)
+        call.outputs = leaves
+        call.structure = pack_like(specs, leaves)
+        self.calls.append(call)
+        return call.structure
+
+    def _output_specs(self, args: tuple, kwargs: dict) -> Any:
+        """Call on symbolic values in a graph that is thrown away; the results carry the shapes."""
+        scratch = Graph("shapes")
+        scratch.lazy_variables = False
+        with scratch.as_default():
+            def value(x):
+                if not isinstance(x, KerasTensor):
+                    return x
+                return scratch.add(OPS["placeholder"], (), {}, [x.spec], "x").outputs[0]
+            real_args = tuple(map_structure(value, a) for a in args)
+            real_kwargs = {k: map_structure(value, v) for k, v in kwargs.items()}
+            result = self(*real_args, **real_kwargs)
+        self._call_losses = []
+        return map_structure(lambda x: x if hasattr(x, "spec") else convert(x), result)
+
+    def compute_output_shape(self, input_shape) -> Any:
+        """The output's shape for an input of `input_shape` (None for unknown sizes)."""
+        nested = [input_shape] if input_shape and isinstance(input_shape[0], (list, tuple)) is False else input_shape
+        tensors = [KerasTensor(s, self.dtype) for s in nested]
+        specs = self._output_specs((tensors[0] if len(tensors) == 1 else tensors,), {})
+        shapes = [tuple(leaf.shape) for leaf in flatten(specs)]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    # -- losses
+    def add_loss(self, loss: Any) -> None:
+        """Add a term to the training loss: a tensor computed in `call`, or a function of no arguments."""
+        for item in flatten(loss):
+            if callable(item) and not isinstance(item, Tensor):
+                self._added_losses.append(item)
+            else:
+                self._call_losses.append(item)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """Regularisation and added losses of this layer and those inside."""
+        found = []
+        for layer in self._flatten_layers():
+            found += layer._call_losses
+            found += [function() for function in layer._added_losses]
+        for variable in self.trainable_weights:
+            regularizer = getattr(variable, "regularizer", None)
+            if regularizer is not None:
+                found.append(regularizer(variable))
+        return found
+
+    def _clear_call_losses(self) -> None:
+        for layer in self._flatten_layers():
+            layer._call_losses = []
+
+    # -- numbers in and out
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights, in the order of `weights`."""
+        return [v.numpy() if v.shape else np.asarray(v.numpy()) for v in self.weights]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Replace all weights; nothing changes when any array does not fit.
+
+        Raises:
+            ShapeError: naming the weight.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ShapeError(f"layer {self.name!r} has {len(variables)} weights, but {len(weights)} were given",
+                             where=f"layer {self.name!r}", got=f"{len(weights)} arrays",
+                             wanted=", ".join(f"{v.path} {v.shape}" for v in variables)[:300] or "none",
+                             fix="give one array per weight, in the order of get_weights(); a layer has none before it "
+                                 "is built")
+        arrays = [np.asarray(w) for w in weights]
+        for variable, array in zip(variables, arrays, strict=True):
+            if tuple(array.shape) != tuple(variable.shape):
+                raise ShapeError(f"layer {self.name!r}: a weight has the wrong shape", where=f"weight {variable.path!r}",
+                                 got=str(array.shape), wanted=str(variable.shape),
+                                 fix="the weights belong to another architecture, or to another order of layers")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.set_array(array.astype(variable.dtype.numpy_dtype))
+
+    def count_params(self) -> int:
+        """The number of weights' elements."""
+        if not self.built:
+            raise FailedPreconditionError(f"layer {self.name!r} has no weights yet", where=f"layer {self.name!r}",
+                                          got="count_params() before the layer was built", wanted="a built layer",
+                                          fix="call it on an input first, or give the model an Input")
+        return sum(v.spec.size for v in self.weights)
+
+    # -- where it stands in a model
+    def _one_call(self, what: str) -> LayerCall:
+        if len(self.calls) != 1:
+            raise InvalidArgumentError(
+                f"layer {self.name!r} has {'no' if not self.calls else 'more than one'} {what}",
+                where=f"layer {self.name!r}", got=f"{len(self.calls)} calls", wanted="a layer called once in a model",
+                fix="build the model with an Input" if not self.calls else "ask a tensor of the model instead")
+        return self.calls[0]
+
+    @property
+    def input(self) -> Any:
+        """The KerasTensor it was called on."""
+        inputs = self._one_call("input").inputs
+        return inputs[0] if len(inputs) == 1 else inputs
+
+    @property
+    def output(self) -> Any:
+        """The KerasTensor it made."""
+        return self._one_call("output").structure
+
+    @property
+    def input_shape(self):
+        return map_structure(lambda x: x.shape, self.input)
+
+    @property
+    def output_shape(self):
+        return map_structure(lambda x: x.shape, self.output)
+
+    # -- configuration
+    def get_config(self) -> dict:
+        """What is needed to make the same layer again, without its weights."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict) -> Layer:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _leaves(value: Any):
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _has_state(item: Any) -> bool:
+    """A helper with variables of its own that is not a layer: a seed generator, a metric."""
+    return getattr(item, "holds_variables", False)
+
+
+def _holds_arrays(argument: Any) -> bool:
+    return any(isinstance(x, (Tensor, np.ndarray, np.generic, float, int, list)) and not isinstance(x, bool)
+               for x in flatten(argument))
+
+
+def _shapes(inputs: Any) -> Any:
+    """Shapes of an input nest: a tuple for one tensor, else the nest of tuples."""
+    return map_structure(lambda x: tuple(x.shape), inputs)
+
+
+_training: list[bool | None] = [None]
+
+
+def _training_mode(_: int, layer: Layer) -> bool:
+    """The training argument of the call around this one, False at the outside."""
+    return bool(_training[-1])
+
+
+class _TrainingScope:
+    """Layers called inside inherit `training` unless they are given their own."""
+
+    def __init__(self, training: Any):
+        self.training = training
+
+    def __enter__(self):
+        _training.append(_training[-1] if self.training is None else self.training)
+
+    def __exit__(self, *error):
+        _training.pop()
+
+
+def spec_for(shape: Sequence[int | None], dtype: str):
+    return spec_of(tuple(shape), as_dtype(dtype))

@@ -1,0 +1,332 @@
+"""Models: subclassed, functional and Sequential. A model is a layer that can be trained (`training.Trainer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigraph.errors import FailedPreconditionError, InvalidArgumentError, ShapeError, UnknownNameError, did_you_mean
+from minigraph.keras.layer import Layer
+from minigraph.keras.layers.core import InputLayer, Operation
+from minigraph.keras.summary import print_summary
+from minigraph.keras.symbolic import KerasTensor, LayerCall, calls_between
+from minigraph.keras.training import Trainer
+from minigraph.tree import flatten, map_structure, pack_like
+
+
+class Model(Trainer, Layer):
+    """A network: `Model(inputs, outputs)` from KerasTensors, or subclass it and write `call`.
+
+    >>> from minigraph import keras
+    >>> x = keras.Input((4,))
+    >>> model = keras.Model(x, keras.layers.Dense(3)(x))
+    >>> model.count_params()
+    15
+    """
+
+    def __new__(cls, *args, **kwargs):
+        functional = cls is Model and (len(args) >= 2 or "outputs" in kwargs or (len(args) == 1 and "inputs" in kwargs))
+        return super().__new__(Functional if functional else cls)
+
+    def __init__(self, *args, **kwargs):
+        Layer.__init__(self, **kwargs)
+        Trainer.__init__(self)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside."""
+        return [child for child in self._children() if isinstance(child, Layer)]
+
+    @layers.setter
+    def layers(self, _):
+        raise InvalidArgumentError("model.layers cannot be set", where=f"model {self.name!r}",
+                                   fix="use another attribute name for your list of layers")
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or position."""
+        if (name is None) == (index is None):
+            raise InvalidArgumentError("get_layer takes a name or an index", where=f"model {self.name!r}",
+                                       got=f"name={name!r}, index={index!r}", fix="give exactly one of them")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise InvalidArgumentError(f"no layer {index}", where=f"model {self.name!r}", got=str(index),
+                                           wanted=f"0 to {len(self.layers) - 1}", fix="see model.summary()")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise UnknownNameError(f"no layer is called {name!r}", where=f"model {self.name!r}", got=name,
+                               fix=did_you_mean(name, [layer.name for layer in self.layers]))
+
+    def summary(self, line_length: int | None = None, positions: Sequence[float] | None = None, print_fn=None,
+                expand_nested: bool = False, show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
+        """Print the layers, their output shapes and numbers of parameters."""
+        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def build(self, input_shape=None) -> None:
+        """Create the weights by calling the model once on symbolic inputs of this shape."""
+        if input_shape is not None:
+            nest = [tuple(s) for s in input_shape] if isinstance(input_shape[0], (tuple, list)) else tuple(input_shape)
+            tensors = ([KerasTensor(s) for s in nest] if isinstance(nest, list) else KerasTensor(nest))
+            self.built = True
+            self._output_specs((tensors,), {})
+        self.built = True
+
+    def _build_for(self, args: tuple, kwargs: dict) -> None:
+        # A subclassed model's layers build themselves when `call` reaches them.
+        self.built = True
+
+    def save(self, *args, **kwargs):
+        """Saving whole models is not there yet."""
+        from minigraph.errors import UnsupportedError
+        raise UnsupportedError("model.save is not supported yet", where=f"model {self.name!r}",
+                               wanted="get_weights() / set_weights()",
+                               fix="numpy.savez('weights.npz', *model.get_weights()) keeps the weights")
+
+    save_weights = save
+
+
+class Functional(Model):
+    """A model drawn between KerasTensors."""
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs):
+        Layer.__init__(self, name=name, **kwargs)
+        Trainer.__init__(self)
+        self._set_up(inputs, outputs)
+
+    def _set_up(self, inputs: Any, outputs: Any) -> None:
+        for what, nest in (("inputs", inputs), ("outputs", outputs)):
+            for tensor in flatten(nest):
+                if not isinstance(tensor, KerasTensor):
+                    raise InvalidArgumentError(f"the model's {what} are KerasTensors", where=f"model {self.name!r}",
+                                               got=repr(tensor)[:80], wanted="keras.Input(...) and what layers make of it",
+                                               fix="start with x = keras.Input(shape=...)")
+        self._inputs_nest, self._outputs_nest = inputs, outputs
+        self.inputs: list[KerasTensor] = flatten(inputs)
+        self.outputs: list[KerasTensor] = flatten(outputs)
+        self._layer_calls: list[LayerCall] = calls_between(self.inputs, self.outputs)
+        layers = [x.call.layer for x in self.inputs if x.call is not None and x.call.layer.is_input]
+        layers += [call.layer for call in self._layer_calls]
+        self._layers: list[Layer] = list({id(layer): layer for layer in layers}.values())
+        names = [layer.name for layer in self._layers]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidArgumentError(f"two layers are called {name!r}", where=f"model {self.name!r}",
+                                           got=", ".join(names), wanted="different names",
+                                           fix="give one of them another name=")
+        for layer in self._layers:
+            for variable in layer._own_weights:
+                variable.path = f"{self.name}/{layer.name}/{variable.name}"
+        self.built = True
+
+    def _children(self) -> list[Any]:
+        found = {id(layer): layer for layer in self.__dict__.get("_layers", ())}
+        found.update((id(c), c) for c in super()._children())
+        return list(found.values())
+
+    @property
+    def layers(self) -> list[Layer]:
+        return list(self._layers)
+
+    @property
+    def input(self) -> Any:
+        return self._inputs_nest
+
+    @property
+    def output(self) -> Any:
+        return self._outputs_nest
+
+    @property
+    def input_names(self) -> list[str]:
+        return [x.name for x in self.inputs]
+
+    def call(self, inputs, training=None, mask=None):
+        given = self._match_inputs(inputs)
+        known = {id(tensor): value for tensor, value in zip(self.inputs, given, strict=True)}
+
+        def real(x):
+            return known[id(x)] if isinstance(x, KerasTensor) else x
+        for call in self._layer_calls:
+            args = tuple(map_structure(real, a) for a in call.args)
+            kwargs = {k: map_structure(real, v) for k, v in call.kwargs.items()}
+            if training is not None and call.layer._wants("training") and "training" not in kwargs:
+                kwargs["training"] = training
+            results = flatten(call.layer(*args, **kwargs))
+            for tensor, value in zip(call.outputs, results, strict=True):
+                known[id(tensor)] = value
+        return pack_like(self._outputs_nest, [known[id(x)] for x in self.outputs])
+
+    def _match_inputs(self, inputs: Any) -> list[Any]:
+        """The given tensors, in the order of the model's inputs; dicts go by name."""
+        if isinstance(inputs, dict) and not isinstance(self._inputs_nest, dict):
+            missing = [x.name for x in self.inputs if x.name not in inputs]
+            if missing:
+                raise UnknownNameError(f"no data for the model's input {missing[0]!r}", where=f"model {self.name!r}",
+                                       got=", ".join(map(str, inputs)), wanted=", ".join(self.input_names),
+                                       fix="name the dict's keys after the Inputs")
+            given = [inputs[x.name] for x in self.inputs]
+        else:
+            given = flatten(inputs)
+        if len(given) != len(self.inputs):
+            raise ShapeError(f"model {self.name!r} has {len(self.inputs)} inputs", where=f"model {self.name!r}",
+                             got=f"{len(given)} arrays", wanted=", ".join(f"{x.name} {x.shape}" for x in self.inputs),
+                             fix="pass them as a list in this order")
+        return [self._fit_input(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
+
+    def _fit_input(self, value: Any, tensor: KerasTensor) -> Any:
+        from minigraph import ops
+        shape, wanted = tuple(value.shape), tensor.shape
+        if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+            value = ops.expand_dims(value, -1)
+            shape = tuple(value.shape)
+        elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
+            value = ops.squeeze(value, -1)
+            shape = tuple(value.shape)
+        if len(shape) != len(wanted) or any(m is not None and n is not None and m != n
+                                            for m, n in zip(wanted, shape, strict=True)):
+            raise ShapeError(
+                f"the data does not fit the model's input {tensor.name!r}", where=f"model {self.name!r}",
+                got=f"shape {shape}", wanted=f"shape {tuple('batch' if n is None else n for n in wanted)}",
+                fix="reshape the data, or change Input(shape=...); the first axis is the batch")
+        if value.dtype.name != tensor.dtype:
+            value = ops.cast(value, tensor.dtype)
+        return value
+
+    def compute_output_shape(self, input_shape):
+        return map_structure(lambda x: x.shape, self._outputs_nest)
+
+    @property
+    def input_shape(self):
+        return map_structure(lambda x: x.shape, self._inputs_nest)
+
+    @property
+    def output_shape(self):
+        return map_structure(lambda x: x.shape, self._outputs_nest)
+
+
+class Sequential(Model):
+    """Layers one after the other.
+
+    >>> from minigraph import keras
+    >>> model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
+    >>> model.count_params()
+    7850
+    """
+
+    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None):
+        Layer.__init__(self, name=name, trainable=trainable)
+        Trainer.__init__(self)
+        self._layers: list[Layer] = []
+        self._functional: Functional | None = None
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
+        """Append a layer."""
+        if isinstance(layer, KerasTensor):
+            layer = layer.call.layer
+        if not isinstance(layer, Layer):
+            raise InvalidArgumentError("Sequential.add takes a layer", where=f"model {self.name!r}", got=repr(layer)[:80],
+                                       wanted="a keras layer, for example keras.layers.Dense(10)",
+                                       fix="create the layer first" if isinstance(layer, type) else
+                                       "wrap a function in keras.layers.Lambda")
+        if any(layer.name == other.name for other in self._layers):
+            raise InvalidArgumentError(f"two layers are called {layer.name!r}", where=f"model {self.name!r}",
+                                       wanted="different names", fix="give one of them another name=")
+        if layer.is_input and self._layers:
+            raise InvalidArgumentError("an Input comes first in a Sequential model", where=f"model {self.name!r}",
+                                       got=f"{len(self._layers)} layers before it", fix="put Input at the beginning")
+        if not self._layers and not layer.is_input:
+            shape = layer._given_input_shape or (layer.input_shape if isinstance(layer, Functional) else None)
+            if shape is not None:
+                self._layers.append(InputLayer(batch_shape=shape))
+        self._layers.append(layer)
+        self.built = False
+        self._functional = None
+        if self._layers[0].is_input:
+            self._draw(self._layers[0].batch_shape)
+        self._forget_programs()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove the last layer and return it."""
+        layer = self._layers.pop()
+        layer.calls.clear()
+        self._functional, self.built = None, False
+        if self._layers and self._layers[0].is_input and len(self._layers) > 1:
+            self._draw(self._layers[0].batch_shape)
+        self._forget_programs()
+        return layer
+
+    def _draw(self, batch_shape: Sequence[int | None]) -> None:
+        """Call the layers on KerasTensors one after the other."""
+        first = self._layers[0]
+        x = first.output if first.is_input else InputLayer(batch_shape=batch_shape).output
+        start = x
+        for layer in self._layers[1 if first.is_input else 0:]:
+            made = next((c for c in layer.calls if len(c.inputs) == 1 and c.inputs[0] is x), None)
+            x = made.structure if made is not None else layer(x)
+        if x is not start:
+            self._functional = Functional(start, x, name=self.name)
+        self.built = True
+
+    def build(self, input_shape=None) -> None:
+        """Create the weights for inputs of `input_shape` (batch included)."""
+        if input_shape is not None and self._functional is None and self._layers:
+            self._draw(tuple(input_shape))
+
+    def _build_for(self, args: tuple, kwargs: dict) -> None:
+        from minigraph.graph import eagerly
+        with eagerly():
+            self.build((None, *tuple(args[0].shape)[1:]))
+
+    def _children(self) -> list[Any]:
+        found = {id(layer): layer for layer in self.__dict__.get("_layers", ())}
+        found.update((id(c), c) for c in super()._children() if c is not self.__dict__.get("_functional"))
+        return list(found.values())
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [layer for layer in self._layers if not layer.is_input]
+
+    def call(self, inputs, training=None, mask=None):
+        if self._functional is not None:
+            return self._functional.call(inputs, training=training)
+        if not self._layers:
+            raise FailedPreconditionError(f"model {self.name!r} has no layers", where=f"model {self.name!r}",
+                                          fix="model.add(keras.layers.Dense(...))")
+        return inputs
+
+    def _drawn(self, what: str) -> Functional:
+        if self._functional is None:
+            raise FailedPreconditionError(
+                f"model {self.name!r} has no {what} yet: its input shape is not known", where=f"model {self.name!r}",
+                got="a Sequential model without Input that was never called", wanted="a built model",
+                fix="start the model with keras.Input(shape=...), or call build(input_shape) or fit first")
+        return self._functional
+
+    @property
+    def inputs(self):
+        return self._drawn("inputs").inputs
+
+    @property
+    def outputs(self):
+        return self._drawn("outputs").outputs
+
+    @property
+    def input(self):
+        return self._drawn("input").input
+
+    @property
+    def output(self):
+        return self._drawn("output").output
+
+    @property
+    def input_shape(self):
+        return self._drawn("input shape").input_shape
+
+    @property
+    def output_shape(self):
+        return self._drawn("output shape").output_shape
+
+
+__all__ = ["Functional", "Model", "Operation", "Sequential"]

@@ -1,0 +1,288 @@
+"""The matrix product kernel against float64 NumPy: every form, odd sizes, ways of cutting it, its limits."""
+
+import itertools
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import gemm
+from kernels.jit import Call, Kernel
+from tests.kernels.guarded import Memory
+
+ROOT = Path(__file__).resolve().parents[2]
+FORMS = list(itertools.product((False, True), repeat=2))
+DTYPES = ("float32", "float64")
+# Around nothing, one, the rows of a tile, one and two vectors, and more.
+SIZES = (0, 1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100)
+# Another CPU's tile: short vectors, fewer rows.
+NARROW = gemm.TileShape(lanes=4, rows=6, vectors=2)
+NARROW_MATMUL = Kernel("matmul_narrow", gemm.matmul.fields, gemm.matmul.touches,
+                       partial(gemm.matmul_source, tile=NARROW), gemm.matmul.module)
+
+
+class Product:
+    """One product with its operands in guarded memory and its float64 answer."""
+
+    def __init__(self, M, N, K, trans_a=False, trans_b=False, dtype="float32", bias=False, activation=None,
+                 batch=1, shared_a=False, shared_b=False, shift=0, seed=0):
+        rng = np.random.default_rng(seed)
+        self.memory = Memory()
+
+        def operand(*shape):
+            return self.memory.put(rng.standard_normal(shape), dtype, shift=shift)
+
+        self.a = operand(1 if shared_a else batch, *((K, M) if trans_a else (M, K)))
+        self.b = operand(1 if shared_b else batch, *((N, K) if trans_b else (K, N)))
+        self.bias = operand(N) if bias else 0
+        self.sizes = (batch, M, N, K, trans_a, trans_b)
+        self.shared = {"shared_a": shared_a, "shared_b": shared_b}
+        self.activation, self.dtype, self.shift = activation, dtype, shift
+
+        a, b = self.a.astype("float64"), self.b.astype("float64")
+        a, b = a.swapaxes(1, 2) if trans_a else a, b.swapaxes(1, 2) if trans_b else b
+        self.answer = np.broadcast_to(a @ b + np.asarray(self.bias, "float64"), (batch, M, N))
+        # The usual bound: a few roundings per step, relative to the size of the terms.
+        self.bound = (K + 2) * np.finfo(dtype).eps * (abs(a) @ abs(b) + abs(np.asarray(self.bias))) + 1e-300
+        if activation == "relu":
+            self.answer = np.maximum(self.answer, 0)
+
+    def calls(self, out, threads: int) -> list[Call]:
+        return gemm.matmul_calls(self.a, self.b, out, self.bias, *self.sizes, self.activation, self.dtype,
+                                 threads, self.memory.scratch, **self.shared)
+
+    def run(self, threads: int = 1, checked: bool = False, calls=None) -> np.ndarray:
+        out = self.memory.empty(self.answer.shape, self.dtype, shift=self.shift)
+        assert self.memory.run((calls or self.calls)(out, threads), checked) == 0
+        return out
+
+    def check(self, **how) -> np.ndarray:
+        out = self.run(**how)
+        assert (abs(out - self.answer) <= self.bound).all(), f"{self.sizes}: {abs(out - self.answer).max()}"
+        return out
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Cut even small products into parts and blocks, and copy both operands."""
+    for name, value in {"_PART_WORK": 1, "_B_BLOCK": 40 * 32 * 4, "_A_BLOCK": 40 * 30 * 4, "_A_TO_COPY": 0,
+                        "_ROWS_TO_COPY_B": 0, "_COLUMNS_TO_COPY_A": 0}.items():
+        monkeypatch.setattr(gemm, name, value)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_every_form_at_odd_sizes(trans_a: bool, trans_b: bool, dtype: str) -> None:
+    depths = itertools.cycle(SIZES)
+    for seed, (M, N) in enumerate(itertools.product(SIZES, SIZES)):
+        for _ in range(2):
+            Product(M, N, next(depths), trans_a, trans_b, dtype, bias=bool(seed % 2), seed=seed).check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_parts_and_copies_at_odd_sizes(trans_a: bool, trans_b: bool, dtype: str, small_blocks) -> None:
+    """However many parts share the work, the answer is the same to the last bit."""
+    depths = itertools.cycle(SIZES[1:] + (150,))
+    for seed, (M, N) in enumerate(itertools.product(SIZES[1:], SIZES[1:])):
+        product = Product(M, N, next(depths), trans_a, trans_b, dtype, bias=bool(seed % 2), seed=seed)
+        one = product.check(threads=1)
+        np.testing.assert_array_equal(product.run(threads=2 + seed % 6), one)
+
+
+@pytest.mark.parametrize(
+    ("M", "N", "K"), [(128, 512, 784), (784, 512, 128), (300, 600, 1000), (1100, 520, 300)])
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_sizes_that_are_split_and_blocked(M: int, N: int, K: int, trans_a: bool, trans_b: bool) -> None:
+    product = Product(M, N, K, trans_a, trans_b, bias=True, activation="relu")
+    one = product.check(threads=1)
+    for threads in (1, 2, 2, 3, 4):
+        np.testing.assert_array_equal(product.run(threads=threads), one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_random_products(data) -> None:
+    size, truth = st.integers(0, 90), st.booleans()
+    batch = data.draw(st.integers(0, 4), "batch")
+    product = Product(
+        *(data.draw(size, name) for name in "MNK"), data.draw(truth, "trans_a"), data.draw(truth, "trans_b"),
+        dtype=data.draw(st.sampled_from(DTYPES), "dtype"), bias=data.draw(truth, "bias"),
+        activation=data.draw(st.sampled_from(gemm.ACTIVATIONS), "activation"), batch=batch,
+        shared_a=data.draw(truth, "shared_a"), shared_b=data.draw(truth, "shared_b"),
+        shift=data.draw(st.integers(0, 3), "shift"), seed=data.draw(st.integers(0, 99), "seed"))
+    product.check(threads=data.draw(st.integers(1, 4), "threads"))
+
+
+@pytest.mark.checked
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_checked(trans_a: bool, trans_b: bool, small_blocks) -> None:
+    for M, N, K in ((0, 3, 2), (1, 1, 0), (3, 2, 1), (15, 33, 50), (31, 65, 17)):
+        Product(M, N, K, trans_a, trans_b, bias=True, activation="relu").check(threads=3, checked=True)
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+@pytest.mark.parametrize(("shared_a", "shared_b"), FORMS)
+def test_batches(trans_a: bool, trans_b: bool, shared_a: bool, shared_b: bool, small_blocks) -> None:
+    product = Product(20, 40, 30, trans_a, trans_b, bias=True, batch=5, shared_a=shared_a, shared_b=shared_b)
+    one = product.check(threads=1)
+    for threads in (2, 3, 8):
+        np.testing.assert_array_equal(product.run(threads=threads), one)
+
+
+@pytest.mark.parametrize("trans_a", [False, True])
+def test_one_column(trans_a: bool) -> None:
+    """A column of results without bias is computed as a row where that is faster."""
+    for M, K in itertools.product((1, 5, 16, 100, 513), (0, 1, 7, 300)):
+        Product(M, 1, K, trans_a, bias=False, activation="relu").check(threads=2)
+        Product(M, 1, K, trans_a, bias=True, batch=2).check(threads=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bias_and_relu_are_exact(dtype: str) -> None:
+    """Each rounds once: the same bits as adding and clipping afterwards."""
+    for M, N, K in ((10, 16, 1), (33, 47, 500), (128, 130, 64)):
+        plain = Product(M, N, K, dtype=dtype).run()
+        biased = Product(M, N, K, dtype=dtype, bias=True)
+        np.testing.assert_array_equal(biased.run(), plain + biased.bias)
+        both = Product(M, N, K, dtype=dtype, bias=True, activation="relu")
+        np.testing.assert_array_equal(both.run(), np.maximum(plain + biased.bias, 0))
+
+
+def test_no_steps_give_the_bias() -> None:
+    np.testing.assert_array_equal(Product(5, 40, 0).run(), np.zeros((1, 5, 40)))
+    product = Product(5, 40, 0, bias=True, activation="relu")
+    np.testing.assert_array_equal(product.run()[0], np.broadcast_to(np.maximum(product.bias, 0), (5, 40)))
+
+
+def test_nan_and_infinity_keep_their_meaning() -> None:
+    product = Product(20, 40, 30, activation="relu")
+    product.a[0, 3, 5] = np.nan
+    product.a[0, 4, 5] = np.inf
+    product.b[0, 5, 7] = 0
+    out = product.run()[0]
+    assert np.isnan(out[3]).all()
+    assert np.isnan(out[4, 7])
+    others = np.delete(np.arange(40), 7)
+    np.testing.assert_array_equal(out[4, others], np.where(product.b[0, 5, others] > 0, np.inf, 0))
+    assert np.isfinite(np.delete(out, (3, 4), axis=0)).all()
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_another_cpus_tile(trans_a: bool, trans_b: bool, small_blocks) -> None:
+    for M, N, K in itertools.product((1, 5, 6, 13), (1, 3, 4, 8, 21), (0, 1, 4, 50)):
+        product = Product(M, N, K, trans_a, trans_b, bias=True)
+        turned = (trans_a, trans_b and N > 1)
+
+        def calls(out, threads, product=product, turned=turned):
+            plan = gemm.plan_matmul(*product.sizes[:4], *turned, "float32", threads, tile=NARROW)
+            operands = product.a, product.b, out, product.bias
+            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, None, "float32",
+                                      product.memory.scratch, kernel_=NARROW_MATMUL)]
+
+        one = product.check(calls=calls)
+        np.testing.assert_array_equal(product.run(threads=3, calls=calls), one)
+
+
+PAGES = """
+import ctypes, itertools, mmap
+import numpy as np
+from kernels import gemm
+from kernels.run import run_calls
+from kernels.tape import aligned_empty
+
+libc = ctypes.CDLL(None, use_errno=True)
+PAGE = mmap.PAGESIZE
+
+def between_walls(count, at_end):
+    # Memory with an unmapped page on each side; the operand leans on one of them.
+    room = -(-max(count * 4, 1) // PAGE) * PAGE
+    raw = np.frombuffer(mmap.mmap(-1, room + 2 * PAGE), np.uint8)
+    for wall in (0, room + PAGE):
+        assert libc.mprotect(ctypes.c_void_p(raw.ctypes.data + wall), ctypes.c_size_t(PAGE), 0) == 0
+    start = PAGE + room - count * 4 if at_end else PAGE
+    return raw[start:start + count * 4].view(np.float32)
+
+gemm._PART_WORK = 1
+for copies in (False, True):
+    if copies:
+        gemm._A_TO_COPY = gemm._ROWS_TO_COPY_B = gemm._COLUMNS_TO_COPY_A = 0
+    for at_end, trans_a, trans_b in itertools.product((False, True), repeat=3):
+        for M, N, K in itertools.product((1, 13, 29), (1, 15, 16, 33, 50), (1, 7, 16, 33)):
+            a, b, out, bias = (between_walls(n, at_end) for n in (M * K, K * N, M * N, N))
+            a[:], b[:], bias[:] = 1, 2, 3
+            for threads in (1, 3):
+                out[:] = 0
+                calls = gemm.matmul_calls(a, b, out, bias, 1, M, N, K, trans_a, trans_b, None, "float32",
+                                          threads, aligned_empty)
+                assert run_calls(calls) == 0
+                assert (out == 2 * K + 3).all()
+print("inside")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+def test_nothing_outside_the_operands_is_touched() -> None:
+    """Operands lean on unmapped pages: one byte read or written outside them ends the process."""
+    run = subprocess.run([sys.executable, "-c", PAGES], cwd=ROOT, capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, f"exit {run.returncode}\n{run.stderr}"
+    assert run.stdout.strip() == "inside"
+
+
+@pytest.mark.parametrize("K", [10, 784, 5000])
+@pytest.mark.parity
+def test_as_accurate_as_tensorflow(K: int) -> None:
+    tf = pytest.importorskip("tensorflow")
+    product = Product(128, 96, K)
+    theirs = tf.matmul(product.a[0], product.b[0]).numpy()
+
+    def error(out):
+        return np.sqrt(np.mean((out - product.answer[0]) ** 2))
+
+    assert error(product.run()[0]) <= 2 * error(theirs) + 4 * np.finfo("float32").eps
+
+
+# ---- the plan ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("M", "N", "K"), [(10, 16, 1), (10, 32, 16), (10, 2, 32), (16, 32, 10), (1, 10, 64)])
+def test_small_products_are_one_part_and_copy_nothing(M: int, N: int, K: int) -> None:
+    plan = gemm.plan_matmul(1, M, N, K, False, False, "float32", 8)
+    assert (plan.parts, plan.copy_a, plan.copy_b, plan.a_scratch, plan.b_scratch) == (1, False, False, 0, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 3000), st.integers(1, 3000), st.integers(0, 3000), st.booleans(),
+       st.booleans(), st.sampled_from(DTYPES), st.integers(1, 24))
+def test_plans_cover_the_product(batch, M, N, K, trans_a, trans_b, dtype, threads) -> None:
+    plan = gemm.plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
+    assert plan.parts <= threads
+    assert plan.part_rows * plan.grid[1] >= M
+    assert plan.part_columns * plan.grid[2] >= N
+    assert plan.part_columns % plan.tile.columns == 0 or plan.part_columns == N
+    assert plan.block_depth == gemm.plan_matmul(1, 1, 1, K, False, False, dtype, 1).block_depth
+
+
+def test_large_products_use_every_thread_evenly() -> None:
+    for M, N in ((128, 512), (784, 512), (512, 128), (128, 10), (1024, 1024)):
+        plan = gemm.plan_matmul(1, M, N, 512, False, False, "float32", 2)
+        assert plan.parts == 2
+        assert plan.part_rows * plan.part_columns * 2 == M * N
+
+
+def test_a_plan_prints_what_it_does() -> None:
+    plan = gemm.plan_matmul(1, 128, 512, 784, False, True, "float32", 2, tile=gemm.TileShape(16, 14, 2))
+    assert str(plan) == "14x32 tiles, 128x272 blocks, 1x1x2 parts, copies b"
+
+
+def test_what_the_kernel_cannot_do_is_an_error() -> None:
+    arguments = (1, 2, 3, 0, 1, 4, 4, 4, False, False)
+    with pytest.raises(ValueError, match=r"activation 'gelu' is not one of \(None, 'relu'\)"):
+        gemm.matmul_calls(*arguments, "gelu", "float32", 1, bytes)
+    with pytest.raises(ValueError, match=r"dtype 'int32' is not one of \('float32', 'float64'\)"):
+        gemm.matmul_calls(*arguments, None, "int32", 1, bytes)
