@@ -15,7 +15,6 @@ from benchmarks.peers import OURS, PEERS
 from benchmarks.run import Record, Row
 from benchmarks.workloads import PeakMemory, Target
 
-
 #: Spread of the middle half of the samples, as a fraction of the median, from which a number is marked.
 NOISY = 0.25
 
@@ -30,7 +29,7 @@ def show(record: Record, console: Console) -> None:
     """
     _show_machine(record, console)
     console.print(_table(record))
-    console.print(f"~ the middle half of the samples spreads over more than {NOISY:.0%} of the median", style="dim")
+    console.print(f"~ half of the samples spread over {NOISY:.0%} of the median or more", style="dim")
     for row in record.rows:
         for peer, text in (row.failures | row.disagreements).items():
             line = f"{row.workload.name} on {peer}: {text}"
@@ -105,8 +104,8 @@ def _show_machine(record: Record, console: Console) -> None:
 def _table(record: Record) -> Table:
     """A line for each peer, fastest first; name, description and targets of the workload beside them."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), header_style="bold")
-    table.add_column("workload", max_width=34)
-    table.add_column("library")
+    table.add_column("workload", max_width=34, overflow="fold")
+    table.add_column("library", no_wrap=True, min_width=max(map(len, PEERS)))
     for heading in ("median", "first call", "ours is", "of ceiling"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in record.rows:
@@ -127,7 +126,7 @@ def _result_cells(row: Row, peer: str, ceilings: Ceilings) -> tuple[str, ...]:
     ratio = ""
     if OURS in row.results and peer != OURS:
         ratio = f"{median / row.results[OURS].summary.median:.2f}×"
-    noisy = result.summary.upper - result.summary.lower > NOISY * median
+    noisy = result.summary.upper - result.summary.lower >= NOISY * median
     compiling = result.compile_seconds
     cells = (
         peer,

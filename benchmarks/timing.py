@@ -69,8 +69,8 @@ def warm(make: Callable[[Any], Runner | None], task: Any) -> Warmed | None:
 def sample(warmed: Warmed, budget: float) -> list[float]:
     """Seconds per call, one number per sample, for about `budget` seconds; at least one sample.
 
-    Starts with a call that is not counted, because other peers ran in between and the caches are theirs; where
-    one call outlasts the budget, that is lost in it.
+    Starts with a call that is not counted, because other peers ran in between and the caches are theirs; in
+    calls that outlast the budget that is lost anyway.
     """
     samples: list[float] = []
     remaining, runner = 0, warmed.runner

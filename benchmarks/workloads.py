@@ -11,7 +11,7 @@ from math import prod
 from typing import Literal
 
 FLOAT32_BYTES = 4
-GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "jax")
+GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "jax", "jax-sync")
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,8 @@ def _bandwidth() -> list[Workload]:
         rows.append(Workload(name, "reduction", f"{text}, {side}×{side} float32",
                              Reduction(operation, (side, side), axis), bound))
     update = AdamUpdate((4096, 4096))
-    rows.append(Workload("adam", "optimizer", f"Adam on {prod(update.shape) / 1e6:.1f} M parameters", update, bound))
+    count = prod(update.shape) / 1e6
+    rows.append(Workload("adam", "optimizer", f"Adam on {count:.1f} M parameters", update, bound))
     return rows
 
 

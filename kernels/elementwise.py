@@ -411,9 +411,9 @@ def sqrt(T):
 @function("T -> T")
 def rsqrt(T):
     """1 / sqrt(x)."""
-    from kernels.vector_math import square_root
+    from kernels.vector_math import divide, square_root
     one = _typed(T, 1)
-    return lambda x: one / square_root(x)
+    return lambda x: divide(one, square_root(x))
 
 
 @function("T -> T")
@@ -685,10 +685,10 @@ def gelu(T):
 
 @function("T -> T")
 def gelu_tanh(T):
-    """x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
-    from kernels.vector_math import tanh
-    half, one, root, cubic, tanh_ = *_typed(T, 0.5, 1, *_GELU), tanh(T)
-    return lambda x: half * x * (one + tanh_(root * (x + cubic * x * x * x)))
+    """x/2·(1 + tanh(u)) = x·sigmoid(2u) with u = √(2/π)·(x + 0.044715·x³)."""
+    from kernels.vector_math import sigmoid
+    one, doubled, cubic, sigmoid_ = *_typed(T, 1, 2 * _GELU[0], _GELU[1]), sigmoid(T)
+    return lambda x: x * sigmoid_(doubled * x * (one + cubic * x * x))
 
 
 # ------------------------------------------------------------------------------------------------ their gradients
@@ -791,14 +791,14 @@ def gelu_grad(T):
 
 @function("T T -> T")
 def gelu_tanh_grad(T):
-    """(dy, x) -> dy·(½(1 + t) + ½x·(1 - t²)·√(2/π)·(1 + 3·0.044715·x²)), t the tanh of `gelu_tanh`."""
-    from kernels.vector_math import tanh
-    half, one, root, cubic, three, tanh_ = *_typed(T, 0.5, 1, *_GELU, 3), tanh(T)
+    """(dy, x) -> dy·(s + x·s·(1 - s)·d) with s = sigmoid(2u) of `gelu_tanh` and d the derivative of 2u."""
+    from kernels.vector_math import sigmoid
+    one, doubled, cubic, three, sigmoid_ = *_typed(T, 1, 2 * _GELU[0], _GELU[1], 3), sigmoid(T)
 
     def compute(dy, x):
-        square = x * x
-        t = tanh_(root * x * (one + cubic * square))
-        return dy * half * (one + t + x * (one - t * t) * root * (one + three * cubic * square))
+        square = cubic * x * x
+        s = sigmoid_(doubled * x * (one + square))
+        return dy * (s + x * s * (one - s) * doubled * (one + three * square))
     return compute
 
 

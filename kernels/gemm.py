@@ -1,6 +1,6 @@
 """Matrix product with bias and activation: out = act(op(a) @ op(b) + bias), for a whole batch of them.
 
-One kernel walks over register tiles (`kernels.microkernel`). Operands are read where they lie as long as that
+The kernel walks over register tiles (`kernels.microkernel`). Operands are read where they lie as long as that
 is fast; what would be slow to read is first copied, block by block, into scratch memory of the part that
 needs it, so parts never wait for each other. `plan_matmul` decides all of that beforehand from the sizes.
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from kernels.jit import Call, Kernel, Touch, kernel
+from kernels.matvec import matvec_calls
 
 _SIZE = {"float32": 4, "float64": 8}
 #: Activations applied while a finished tile is still in registers.
@@ -30,6 +31,8 @@ _ROWS_TO_COPY_B, _COLUMNS_TO_COPY_A = 512, 512
 _A_TO_COPY = 1 << 20
 # Multiply-adds that are worth waking another thread for (about 1 microsecond).
 _PART_WORK = 1 << 16
+# From this many elements on, a matrix times a vector is left to its own kernel.
+_MATVEC = 1 << 13
 # Measured in cycles per vector of b: turning it around, and fetching it from the third-level cache.
 _TRANSPOSE_COST, _FETCH_COST = 5, 4
 
@@ -259,7 +262,7 @@ def matmul_source(T, tile: TileShape | None = None):
                             width = COLUMNS
                         elif width > LANES:
                             width = LANES
-                        # While this strip is worked on, the next one is fetched, one cache line per step.
+                        # While this strip is worked on, the next one is fetched, two cache lines per step.
                         next_left, next_start = left + width, start
                         if next_left >= end_column:
                             next_left, next_start = first_column, start + depth
@@ -292,12 +295,12 @@ def matmul_source(T, tile: TileShape | None = None):
                         for i in range(tiles):
                             rows = low + (i < taller)
                             ahead_row = i * depth >> a[AHEAD_SHIFT]
-                            ahead_lines = 1 << a[AHEAD_SHIFT]
-                            ahead_jump = b_row - (ahead_lines - 1) * LINE
+                            ahead_pairs = 1 << a[AHEAD_SHIFT]
+                            ahead_jump = b_row - (ahead_pairs - 1) * 2 * LINE
                             if ahead_row >= ahead_rows:
-                                ahead_row, ahead_lines, ahead_jump = 0, 1, 0
+                                ahead_row, ahead_pairs, ahead_jump = 0, 1, 0
                             tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
-                                    bias_now, mode, ahead + ahead_row * b_row, ahead_lines - 1, ahead_jump,
+                                    bias_now, mode, ahead + ahead_row * b_row, ahead_pairs - 1, ahead_jump,
                                     rows, width)
                             tile_out += rows * out_row
                             if copy_a:
@@ -342,19 +345,20 @@ def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: b
     if shared_b and not shared_a and not trans_a:
         # The same b for every matrix of the batch: one product with all their rows.
         batch, M = 1, batch * M
+    relu = activation == "relu"
+    if batch == M == 1 and K * N >= _MATVEC:
+        return matvec_calls(b, a, out, bias, N, K, trans_b, 1, relu, dtype, threads)
+    if batch == N == 1 and M * K >= _MATVEC:
+        return matvec_calls(a, b, out, bias, M, K, not trans_a, 0, relu, dtype, threads)
     # A matrix of one row or column is its own transpose.
     trans_b = trans_b and N > 1 and K > 1
-    if N == 1 and trans_a and isinstance(bias, int) and bias == 0:
-        # A column of results from columns of a: as a row, its sums lie side by side in vectors.
-        a, b, shared_a, shared_b = b, a, shared_b, shared_a
-        M, N, trans_a = N, M, False
     plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
-    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype, scratch,
+    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, relu, dtype, scratch,
                          shared_b, shared_a)]
 
 
 def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
-                 trans_b: bool, activation: str | None, dtype: str, scratch: Callable[[int], object],
+                 trans_b: bool, relu: bool, dtype: str, scratch: Callable[[int], object],
                  shared_b: bool = False, shared_a: bool = False, kernel_: Kernel = matmul) -> Call:
     """The one call that carries out `plan`; operands as in `matmul_calls`.
 
@@ -362,7 +366,8 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
     """
     size = _SIZE[dtype]
     memory = plan.parts * (plan.a_scratch + plan.b_scratch)
-    # Lines fetched ahead per row of b, as a power of two: those of a strip, or of a transposed row's block.
+    # Pairs of cache lines fetched ahead per row of b, as a power of two: a strip's, or those of a block of a
+    # transposed row.
     row_bytes = (plan.block_depth if trans_b else plan.tile.columns) * size
     panel, panel_row, panel_step = _a_panel(plan.tile, plan.block_depth, trans_a, size)
     block = {
@@ -371,11 +376,11 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
         "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else K * N * size,
         "a_row": size if trans_a else K * size, "a_step": M * size if trans_a else size,
         "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
-        "relu": int(activation == "relu"), "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
+        "relu": int(relu), "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
         "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
         "part_rows": plan.part_rows, "part_columns": plan.part_columns,
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,
         "a_panel": panel, "a_panel_row": panel_row, "a_panel_step": panel_step,
         "a_scratch": plan.a_scratch, "b_scratch": plan.b_scratch,
-        "ahead_shift": (_ceil(row_bytes, _LINE) - 1).bit_length()}
+        "ahead_shift": (_ceil(row_bytes, 2 * _LINE) - 1).bit_length()}
     return Call(kernel_, (dtype,), [block[name] for name in _SLOT], parts=plan.parts)

@@ -191,8 +191,8 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
     sum is one chain of multiply-adds in order of k, however many rows the tile has: cutting a matrix
     elsewhere changes no bit of it.
 
-    Meanwhile one cache line per step is fetched from `ahead` on: `ahead_mask + 1` lines (a power of two) one
-    after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
+    Meanwhile two cache lines per step are fetched from `ahead` on: `ahead_mask + 1` pairs (a power of two)
+    one after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
     """
     def emit(builder, a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, ahead, ahead_mask, ahead_jump,
              columns, *, element_type, tile_rows, width, masked):
@@ -216,14 +216,15 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
             a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
             sums = dict(zip(cells, rest[len(starts):], strict=True))
             _prefetch(builder, ahead_now)
+            _prefetch(builder, builder.gep(ahead_now, [_I64(_LINE)]))
             b_values = across(b_now)
             for i in range(tile_rows):
                 place = vector.at(a_now[i // 3], row_offsets[i % 3], element_type)
                 a_value = vector.spread(builder.load(place))
                 for v in range(width):
                     sums[i, v] = vector.multiply_add(a_value, b_values[v], sums[i, v])
-            last_line = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
-            ahead_step = builder.select(last_line, ahead_jump, _I64(_LINE))
+            last_pair = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
+            ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * _LINE))
             loop.next = [builder.gep(b_now, [b_step]), builder.gep(ahead_now, [ahead_step]),
                          *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
         sums = dict(zip(cells, loop.results[2 + len(starts):], strict=True))

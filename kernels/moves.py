@@ -1,4 +1,4 @@
-"""Moving elements faster than a loop over them does: runs by memmove, square tiles turned over in vector registers.
+"""Moving elements faster than loops do: runs by memmove, square tiles turned over in vector registers.
 
 Both take views. In the checked build, where views are arrays, they move one checked element at a time.
 Importing this module imports Numba.
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 
 def tile_edge(T) -> int:
-    """Edge of the square tiles `transpose_tile` turns over: a row of a tile is at most one vector register."""
+    """Edge of the tiles that `transpose_tile` turns over: a row of a tile is at most one vector register."""
     return 8 if T.bitwidth == 64 else 16
 
 
@@ -35,8 +35,8 @@ def move_run(typing, x, source, out, target, count):
     def checked(context, builder, signature, arguments):
         x_, source, out_, target, count = arguments
         with cgutils.for_range(builder, count) as loop:
-            _move_one(context, builder, x_, builder.add(source, loop.index), out_, builder.add(target, loop.index),
-                      (x, out))
+            _move_one(context, builder, x_, builder.add(source, loop.index), out_,
+                      builder.add(target, loop.index), (x, out))
         return context.get_dummy_value()
 
     def codegen(context, builder, signature, arguments):
@@ -49,7 +49,7 @@ def move_run(typing, x, source, out, target, count):
 
 @intrinsic
 def transpose_tile(typing, x, source, x_stride, out, target, out_stride):
-    """out[target + i out_stride + j] = x[source + j x_stride + i] for all i, j < tile_edge of the element type."""
+    """out[target + i out_stride + j] = x[source + j x_stride + i] for all i, j < tile_edge(element type)."""
     edge, index = tile_edge(x.dtype), types.int64
     signature = types.void(x, index, index, out, index, index)
 
@@ -59,7 +59,8 @@ def transpose_tile(typing, x, source, x_stride, out, target, out_stride):
         with cgutils.for_range(builder, count) as i, cgutils.for_range(builder, count) as j:
             _move_one(context, builder,
                       x_, builder.add(builder.add(source, builder.mul(j.index, x_stride)), i.index),
-                      out_, builder.add(builder.add(target, builder.mul(i.index, out_stride)), j.index), (x, out))
+                      out_, builder.add(builder.add(target, builder.mul(i.index, out_stride)),
+                                        j.index), (x, out))
         return context.get_dummy_value()
 
     def codegen(context, builder, signature, arguments):

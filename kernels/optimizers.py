@@ -1,9 +1,10 @@
 """Optimizer updates, gradient clipping and metric counters: what happens to state once per training step.
 
-One instruction updates all the tensors of a model in place, because a small model's update is over in less time than a
-few instructions take to start. Formulas and the order of their rounded operations are Keras 3's. Work is cut by elements
-over all tensors, so one large and many small tensors share the threads evenly. Learning rates and step counters are read
-from memory: schedules write them. This file does not know about models, schedules or where gradients come from.
+One instruction updates all the tensors of a model in place, because a small model's update is over in less
+time than a few instructions take to start. Formulas and the order of their rounded operations are Keras 3's.
+Work is cut by elements over all tensors, so one large and many small tensors share the threads evenly.
+Learning rates and step counters are read from memory: schedules write them. This file does not know about
+models, schedules or where gradients come from.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kernels.jit import Call, Kernel, Touch, kernel
 
 #: From this many elements on an update is worth more than one thread.
 PARALLEL_ELEMENTS = 8192
-#: Elements a norm sums at a time. The partial sums are added in a fixed order, whatever the number of threads.
+#: Elements a norm sums at a time; the partial sums are added in a fixed order at any number of threads.
 NORM_CHUNK = 8192
 
 
@@ -30,7 +31,7 @@ def _parts(elements: int, threads: int) -> int:
 
 
 def _cutter() -> Callable:
-    """Native `cut(position, n)`: where a cut at `position` falls in a tensor of n elements, on whole cache lines."""
+    """Native `cut(position, n)`: where a cut at `position` falls in a tensor of n elements."""
     from kernels.loops import GRAIN
     from kernels.simd import device_function
 
@@ -47,8 +48,8 @@ def _cutter() -> Callable:
 
 # ------------------------------------------------------------------------------------------------ updates
 #
-# A block is a head (below; h0, h1, h2 are hyper-parameters as float64 bits, `total` counts all elements), then for each
-# tensor the addresses of parameter, gradient and state, and its size.
+# A block is a head (below; h0, h1, h2 are hyper-parameters as float64 bits, `total` counts all elements),
+# then for each tensor the addresses of parameter, gradient and state, and its size.
 
 _HEAD = "lr iterations h0 h1 h2 total tensors"
 _LR, _ITERATIONS, _H0, _H1, _H2, _TOTAL, _TENSORS, _FIRST = range(8)
@@ -149,9 +150,10 @@ def _adam(amsgrad: bool) -> Callable:
             beta_1, beta_2 = number(a[_H0]), number(a[_H1])
             rest1, rest2 = T(1.0 - beta_1), T(1.0 - beta_2)
             epsilon = T(number(a[_H2]))
-            # beta^step by squaring, in float64; Keras takes the power of beta rounded to float32, whatever T is.
+            # beta^step by squaring, in float64; Keras rounds beta to float32 first, whatever T is.
             step = words(a[_ITERATIONS], 1)[0] + 1
-            square1, square2, power1, power2 = np.float64(np.float32(beta_1)), np.float64(np.float32(beta_2)), 1.0, 1.0
+            square1, square2 = np.float64(np.float32(beta_1)), np.float64(np.float32(beta_2))
+            power1, power2 = 1.0, 1.0
             while step > 0:
                 if step & 1:
                     power1 *= square1
@@ -359,10 +361,11 @@ def adam_calls(
     amsgrad: bool = False,
     lr_dtype: str = "float32",
 ) -> list[Call]:
-    """Adam (Kingma & Ba 2014), in place, in the form with epsilon outside the bias correction. Keras's `Adam`.
+    """Adam (Kingma & Ba 2014), in place, with epsilon outside the bias correction. Keras's `Adam`.
 
-    tensors: (p, g, m, v, n) per parameter, with amsgrad (p, g, m, v, vhat, n). `iterations` is the address of the
-    int64 count of steps done before this one; advance it with `advance_calls` afterwards. With t = iterations + 1:
+    tensors: (p, g, m, v, n) per parameter, with amsgrad (p, g, m, v, vhat, n). `iterations` is the address of
+    the int64 count of steps done before this one; advance it with `advance_calls` afterwards. With t =
+    iterations + 1:
         alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)
         m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  p -= m alpha / (sqrt(v) + epsilon)
     With amsgrad (Reddi et al. 2018) vhat = max(vhat, v) stands in for v in the last one.
@@ -387,7 +390,7 @@ def rmsprop_calls(
     """RMSprop (Hinton's lecture 6e), in place. Keras's `RMSprop`.
 
     tensors: (p, g, v[, m][, average], n): m with momentum, the average gradient when centered.
-        v = rho v + (1 - rho) g^2;  centered: average = rho average + (1 - rho) g, d = v - average^2, else d = v
+        v = rho v + (1 - rho) g^2;  d = v, centered: average = rho average + (1 - rho) g, d = v - average^2
         step = lr g / sqrt(d + epsilon);  with momentum: step = m = momentum m + step;  p -= step
     """
     moving = momentum > 0
@@ -412,14 +415,14 @@ def adagrad_calls(
     epsilon: float = 1e-7,
     lr_dtype: str = "float32",
 ) -> list[Call]:
-    """Adagrad (Duchi et al. 2011), in place: s += g^2, p -= lr g / sqrt(s + epsilon). tensors: (p, g, s, n)."""
+    """Adagrad (Duchi et al. 2011): s += g^2, p -= lr g / sqrt(s + epsilon). tensors: (p, g, s, n)."""
     return _update_calls(adagrad, 4, tensors, lr, 0, (0, 0, epsilon), dtype, lr_dtype, threads)
 
 
 def weight_decay_calls(
     tensors: Sequence[Sequence], lr, decay: float, dtype: str, threads: int, lr_dtype: str = "float32"
 ) -> list[Call]:
-    """Decoupled weight decay, in place: p -= p decay lr. tensors: (p, n). Before `adam_calls` it makes AdamW."""
+    """Decoupled weight decay: p -= p decay lr. tensors: (p, n). Before `adam_calls` it makes AdamW."""
     return _update_calls(weight_decay, 2, tensors, lr, 0, (decay, 0, 0), dtype, lr_dtype, threads)
 
 
@@ -440,13 +443,14 @@ def advance():
 
 
 def advance_calls(word, step: int = 1) -> list[Call]:
-    """Add `step` to an int64 in memory: the step counter after an update, the position in an epoch after a batch."""
+    """Add `step` to an int64 in memory: a step counter after an update, a position after a batch."""
     return [Call(advance, (), [word, step])]
 
 
 # ------------------------------------------------------------------------------------------------ clipping
 #
-# Norms take two instructions: sums of squares of fixed chunks, in any order, then their sum, in a fixed order.
+# Norms take two instructions: sums of squares of fixed chunks, in any order, then their sum, in a fixed
+# order.
 
 
 @kernel(
@@ -604,7 +608,7 @@ def norms_calls(
     together: bool = False,
     squared: bool = False,
 ) -> list[Call]:
-    """L2 norms of tensors (x, n) into out[len(tensors)], or of all of them as one into out[1]; `squared`: no root.
+    """L2 norms of tensors (x, n) into out[len(tensors)], or of all together into out[1]; `squared`: no root.
 
     Each chunk of 8,192 elements is summed in dtype, the chunks in float64: the same at any number of threads.
     """
@@ -626,14 +630,16 @@ def norms_calls(
 def clip_by_norm_calls(
     tensors: Sequence[Sequence], limit: float, dtype: str, threads: int, scratch: Callable[[int], object]
 ) -> list[Call]:
-    """Keras's `clipnorm`: out = x limit / max(||x||, limit), each tensor by itself. tensors: (x, out, n); out may be x."""
+    """Keras's `clipnorm`: out = x limit / max(norm, limit), each by its own. tensors: (x, out, n); out may be
+    x.
+    """
     return _clip_norm_calls(tensors, limit, dtype, threads, scratch, together=False)
 
 
 def clip_by_global_norm_calls(
     tensors: Sequence[Sequence], limit: float, dtype: str, threads: int, scratch: Callable[[int], object]
 ) -> list[Call]:
-    """Keras's `global_clipnorm`: out = x limit min(1/norm, 1/limit), norm over all tensors (Pascanu et al. 2012).
+    """Keras's `global_clipnorm`: out = x limit min(1/norm, 1/limit), norm of all (Pascanu et al. 2012).
 
     tensors: (x, out, n); out may be x. A norm that is not finite makes every output NaN.
     """
@@ -733,7 +739,7 @@ def sparse_categorical_accuracy(T, L):
 def sparse_categorical_accuracy_calls(
     predictions, labels, matches, rows: int, classes: int, dtype: str, label_dtype: str
 ) -> list[Call]:
-    """matches = number of rows of predictions [rows, classes] whose argmax is their label [rows]; one number of dtype."""
+    """matches (one number of dtype) = rows of predictions [rows, classes] whose argmax is their label."""
     return [
         Call(sparse_categorical_accuracy, (dtype, label_dtype), [predictions, labels, matches, rows, classes])
     ]

@@ -1,9 +1,9 @@
 """TensorFlow's random numbers, bit for bit: Philox-4x32-10 (Salmon et al., SC 2011), and dropout.
 
-The generator is a function of a key and a block number, so any thread can compute any part: results do not depend
-on how the work is cut, and a register full of block numbers goes through the rounds at once. Kernels read their
-seed, two integers, from memory. This file does not know where seeds come from, except that `seed_next` hands out
-those of Keras's SeedGenerator. `kernels.reference.philox` says the same in plain NumPy.
+The generator is a function of a key and a block number, so any thread can compute any part: results do not
+depend on how the work is cut, and a register full of block numbers goes through the rounds at once. Kernels
+read their seed, two integers, from memory. This file does not know where seeds come from, except that
+`seed_next` hands out those of Keras's SeedGenerator. `kernels.reference.philox` says the same in plain NumPy.
 """
 
 from __future__ import annotations
@@ -61,10 +61,20 @@ def _philox() -> SimpleNamespace:
         return a0, a1, b0, b1
 
     @device_function
+    def used(seed, stateless):
+        """How many blocks of the stream earlier calls have used up."""
+        return types.int64(0) if stateless != 0 else types.int64(seed[2])
+
+    @device_function
     def block(number, key):
         """The four words of one block."""
         return rounds(u64(number) & low32, u64(number) >> shift, key[2], key[3], key[0], key[1])
-    return SimpleNamespace(stream=stream, block=block)
+
+    @device_function
+    def lane(words, k):
+        """words[k], without the exception that an index known only at run time could raise."""
+        return words[0] if k == 0 else words[1] if k == 1 else words[2] if k == 2 else words[3]
+    return SimpleNamespace(stream=stream, used=used, block=block, lane=lane)
 
 
 
@@ -77,7 +87,8 @@ def _blocks_per_draw(T) -> int:
 
 @cache
 def _units() -> dict[int, Callable]:
-    """By bits of a float: `units(number, key)` -> four integers u, where u / 2^23 or u / 2^52 is uniform in [0, 1)."""
+    """By bits of a float: `units(number, key)` -> four integers u; u / 2^23 or u / 2^52 is uniform in [0, 1).
+    """
     from kernels.simd import device_function
     block, low23, low20, shift = _philox().block, np.uint64(0x7FFFFF), np.uint64(0xFFFFF), np.uint64(32)
 
@@ -112,12 +123,19 @@ def _fraction(T) -> Callable:
     return fraction
 
 
-_DRAW = "seed out n first stateless p0 p1"
-_SEED, _OUT, _N, _BLOCK, _STATELESS, _P0, _P1 = range(7)
+_DRAW = "seed out n stateless p0 p1"
+_SEED, _OUT, _N, _STATELESS, _P0, _P1 = range(6)
+
+
+
+def _seed_count(stateless: int) -> int:
+    """Integers a seed is made of: a stateful one also counts the blocks used up by earlier calls."""
+    return 2 if stateless else 3
 
 
 def _draw_touches(a, dtypes):
-    return [Touch(_SEED, 2 * _size(dtypes[1])), Touch(_OUT, a[_N] * _size(dtypes[0]), writes=True)]
+    return [Touch(_SEED, _seed_count(a[_STATELESS]) * _size(dtypes[1])),
+            Touch(_OUT, a[_N] * _size(dtypes[0]), writes=True)]
 
 
 def _generator(draw_for: Callable) -> Callable:
@@ -125,22 +143,23 @@ def _generator(draw_for: Callable) -> Callable:
     def build(T, S):
         from kernels import simd
         from kernels.loops import write
-        view, seeds, stream, draw = simd.view(T), simd.view(S), _philox().stream, draw_for(T)
+        view, seeds, draw = simd.view(T), simd.view(S), draw_for(T)
+        stream, used = _philox().stream, _philox().used
         step = _blocks_per_draw(T)
 
         def body(a, part, parts):
             n, p0, p1 = a[_N], a[_P0], a[_P1]
-            out, seed = view(a[_OUT], n), seeds(a[_SEED], 2)
-            key = stream(seed[0], seed[1], a[_STATELESS])
+            out, seed = view(a[_OUT], n), seeds(a[_SEED], 2 if a[_STATELESS] != 0 else 3)
+            key, first = stream(seed[0], seed[1], a[_STATELESS]), used(seed, a[_STATELESS])
             whole = n // 4
             for group in range(whole * part // parts, whole * (part + 1) // parts):
-                r0, r1, r2, r3 = draw(a[_BLOCK] + group * step, key, p0, p1)
+                r0, r1, r2, r3 = draw(first + group * step, key, p0, p1)
                 write(out, 4 * group, r0)
                 write(out, 4 * group + 1, r1)
                 write(out, 4 * group + 2, r2)
                 write(out, 4 * group + 3, r3)
             if part == parts - 1 and n > 4 * whole:
-                r0, r1, r2, r3 = draw(a[_BLOCK] + whole * step, key, p0, p1)
+                r0, r1, r2, r3 = draw(first + whole * step, key, p0, p1)
                 out[4 * whole] = r0
                 if n > 4 * whole + 1:
                     out[4 * whole + 1] = r1
@@ -172,7 +191,7 @@ def _draw_integers(T) -> Callable:
     from numba import types
 
     from kernels.simd import device_function
-    block, u64, shift, zero = _philox().block, types.uint64, np.uint64(32), np.uint64(0)
+    block, u64, shift = _philox().block, types.uint64, np.uint64(32)
 
     @device_function
     def place(bits, low, span):
@@ -244,21 +263,22 @@ random_normal = kernel("random_normal", _DRAW, _draw_touches)(_generator(_draw_n
 
 @kernel("random_truncated_normal", _DRAW, _draw_touches)
 def random_truncated_normal(T, S):
-    """Normals of magnitude below 2, times stddev, plus mean: each group keeps the first that it meets in its piece."""
+    """Normals of magnitude below 2, times stddev, plus mean: each group keeps the first in its own piece."""
     from kernels import simd
     from kernels.vector_math import from_bits, magnitude, plus, times
-    view, seeds, stream, normals = simd.view(T), simd.view(S), _philox().stream, _standard_normals(T)
+    view, seeds, normals = simd.view(T), simd.view(S), _standard_normals(T)
+    stream, used = _philox().stream, _philox().used
     step, limit, reserved = _blocks_per_draw(T), T.cast_python_value(2.0), RESERVED_BLOCKS[T.name]
     members = 4 // step
 
     def body(a, part, parts):
         n, mean, stddev = a[_N], T(from_bits(a[_P0])), T(from_bits(a[_P1]))
-        out, seed = view(a[_OUT], n), seeds(a[_SEED], 2)
-        key = stream(seed[0], seed[1], a[_STATELESS])
+        out, seed = view(a[_OUT], n), seeds(a[_SEED], 2 if a[_STATELESS] != 0 else 3)
+        key, first = stream(seed[0], seed[1], a[_STATELESS]), used(seed, a[_STATELESS])
         groups = (n + members - 1) // members
         for group in range(groups * part // parts, groups * (part + 1) // parts):
             place, stop = group * members, min((group + 1) * members, n)
-            number = a[_BLOCK] + group * reserved
+            number = first + group * reserved
             while place < stop:
                 candidates = normals(number, key)
                 for k in range(4):
@@ -270,25 +290,26 @@ def random_truncated_normal(T, S):
     return body
 
 
-def _draw_calls(draws: Kernel, seed, out, n, p0, p1, dtype, seed_dtype, threads, stateless, first) -> list[Call]:
+def _draw_calls(draws: Kernel, seed, out, n, p0, p1, dtype, seed_dtype, threads, stateless) -> list[Call]:
     if n == 0:
         return []
-    return [Call(draws, (dtype, seed_dtype), [seed, out, n, first, int(stateless), p0, p1], _parts(n, threads))]
+    return [Call(draws, (dtype, seed_dtype), [seed, out, n, int(stateless), p0, p1], _parts(n, threads))]
 
 
 def stateless_uniform_calls(seed, out, n: int, low: float, high: float, dtype: str, threads: int,
-                            seed_dtype: str = "int32", stateless: bool = True, first: int = 0) -> list[Call]:
+                            seed_dtype: str = "int32", stateless: bool = True) -> list[Call]:
     """out[n] uniform in [low, high), float32 or float64: `tf.random.stateless_uniform`, bit for bit.
 
-    seed: address of two integers of seed_dtype. With stateless=False they are the graph's and the op's seed of a
-    stateful op, `first` the number of 4-word blocks that earlier calls have used up; so in all functions here.
+    seed: address of two integers of seed_dtype. With stateless=False, of three: the graph's and the op's seed
+    of a stateful op, and the number of 4-word blocks that earlier calls have used up; so in all functions
+    here.
     """
-    return _draw_calls(random_uniform, seed, out, n, float_bits(low), float_bits(high), dtype, seed_dtype, threads,
-                       stateless, first)
+    return _draw_calls(random_uniform, seed, out, n, float_bits(low), float_bits(high), dtype, seed_dtype,
+                       threads, stateless)
 
 
 def stateless_integers_calls(seed, out, n: int, low: int | None, high: int | None, dtype: str, threads: int,
-                             seed_dtype: str = "int32", stateless: bool = True, first: int = 0) -> list[Call]:
+                             seed_dtype: str = "int32", stateless: bool = True) -> list[Call]:
     """out[n] = low + bits mod (high - low), or the whole range of the type if both are None.
 
     dtype int32, int64, uint32 or uint64. Raises ValueError unless low < high.
@@ -297,23 +318,23 @@ def stateless_integers_calls(seed, out, n: int, low: int | None, high: int | Non
         raise ValueError(f"random integers: got low={low}, high={high}; wanted low < high, or None for both")
     span, start = (0, 0) if low is None or high is None else (high - low, low)
     span, start = (value - (1 << 64) if value >= 1 << 63 else value for value in (span, start))
-    return _draw_calls(random_integers, seed, out, n, start, span, f"uint{8 * _size(dtype)}", seed_dtype, threads,
-                       stateless, first)
+    return _draw_calls(random_integers, seed, out, n, start, span, f"uint{8 * _size(dtype)}", seed_dtype,
+                       threads, stateless)
 
 
 def stateless_normal_calls(seed, out, n: int, mean: float, stddev: float, dtype: str, threads: int,
-                           seed_dtype: str = "int32", stateless: bool = True, first: int = 0) -> list[Call]:
-    """out[n] normal, float32 or float64: `tf.random.stateless_normal`, equal up to the C library's log, sin, cos."""
-    return _draw_calls(random_normal, seed, out, n, float_bits(mean), float_bits(stddev), dtype, seed_dtype, threads,
-                       stateless, first)
+                           seed_dtype: str = "int32", stateless: bool = True) -> list[Call]:
+    """out[n] normal: `tf.random.stateless_normal`, equal where the C library's log, sin and cos are glibc's.
+    """
+    return _draw_calls(random_normal, seed, out, n, float_bits(mean), float_bits(stddev), dtype, seed_dtype,
+                       threads, stateless)
 
 
 def stateless_truncated_normal_calls(seed, out, n: int, mean: float, stddev: float, dtype: str, threads: int,
-                                     seed_dtype: str = "int32", stateless: bool = True,
-                                     first: int = 0) -> list[Call]:
+                                     seed_dtype: str = "int32", stateless: bool = True) -> list[Call]:
     """out[n] normal within two standard deviations: `tf.random.stateless_truncated_normal`, as above."""
     return _draw_calls(random_truncated_normal, seed, out, n, float_bits(mean), float_bits(stddev), dtype,
-                       seed_dtype, threads, stateless, first)
+                       seed_dtype, threads, stateless)
 
 
 # ------------------------------------------------------------------------------------------------ dropout
@@ -326,7 +347,8 @@ def _dropout(apply: bool) -> Callable:
         from kernels.loops import read, write
         from kernels.vector_math import from_bits
         view, seeds, masks = simd.view(T), simd.view(S), simd.view(types.uint8)
-        stream, units, step = _philox().stream, _units()[T.bitwidth], _blocks_per_draw(T)
+        stream, lane = _philox().stream, _philox().lane
+        units, step = _units()[T.bitwidth], _blocks_per_draw(T)
         zero, u64, u8 = T.cast_python_value(0.0), types.uint64, types.uint8
 
         def body(a, part, parts):
@@ -350,7 +372,7 @@ def _dropout(apply: bool) -> Callable:
             if part == parts - 1:
                 rest = units(whole * step, key)
                 for i in range(4 * whole, n):
-                    kept = rest[i - 4 * whole] >= threshold
+                    kept = lane(rest, i - 4 * whole) >= threshold
                     if apply:
                         out[i] = x[i] * scale if kept else zero
                     mask[i] = u8(kept)
@@ -360,7 +382,8 @@ def _dropout(apply: bool) -> Callable:
 
 
 dropout = kernel("dropout", "x seed out mask n threshold scale", lambda a, dtypes: [
-    Touch(0, a[4] * _size(dtypes[0])), Touch(1, 2 * _size(dtypes[1])), Touch(2, a[4] * _size(dtypes[0]), writes=True),
+    Touch(0, a[4] * _size(dtypes[0])), Touch(1, 2 * _size(dtypes[1])), Touch(2, a[4] * _size(dtypes[0]),
+                                                                             writes=True),
     Touch(3, a[4], writes=True)])(_dropout(apply=True))
 dropout_mask = kernel("dropout_mask", "x seed out mask n threshold scale", lambda a, dtypes: [
     Touch(1, 2 * _size(dtypes[1])), Touch(3, a[4], writes=True)])(_dropout(apply=False))
@@ -397,10 +420,10 @@ def _threshold(rate: float, dtype: str) -> int:
 
 def dropout_calls(x, seed, out, mask, n: int, rate: float, dtype: str, threads: int,
                   seed_dtype: str = "int32") -> list[Call]:
-    """Keras's Dropout in training, bit for bit: out[n] = x / (1 - rate) where kept, else 0; mask (uint8) = kept.
+    """Keras's Dropout in training, bit for bit: out[n] = x / (1 - rate) where kept, else 0; mask = kept.
 
-    Kept is what `stateless_uniform(seed) >= rate` keeps (Srivastava et al. 2014). dtype float32 or float64; out may
-    be x. Raises ValueError unless 0 <= rate < 1.
+    Kept is what `stateless_uniform(seed) >= rate` keeps (Srivastava et al. 2014). dtype float32 or float64;
+    out may be x. Raises ValueError unless 0 <= rate < 1.
     """
     block = [x, seed, out, mask, n, _threshold(rate, dtype), float_bits(1 / (1 - rate))]
     return [Call(dropout, (dtype, seed_dtype), block, _parts(n, threads))] if n else []
@@ -415,12 +438,14 @@ def dropout_mask_calls(seed, mask, n: int, rate: float, dtype: str, threads: int
 
 def dropout_grad_calls(dy, mask, dx, n: int, rate: float, dtype: str, threads: int) -> list[Call]:
     """dx[n] = dy / (1 - rate) where mask is set, else 0; dx may be dy."""
-    return [Call(dropout_grad, (dtype,), [dy, mask, dx, n, float_bits(1 / (1 - rate))], _parts(n, threads))] if n else []
+    block = [dy, mask, dx, n, float_bits(1 / (1 - rate))]
+    return [Call(dropout_grad, (dtype,), block, _parts(n, threads))] if n else []
 
 
 # ------------------------------------------------------------------------------------------------ seeds
 
-@kernel("seed_next", "state out ordered", lambda a, dtypes: [Touch(0, 16, writes=True), Touch(1, 8, writes=True)])
+@kernel("seed_next", "state out ordered", lambda a,
+        dtypes: [Touch(0, 16, writes=True), Touch(1, 8, writes=True)])
 def seed_next():
     """out = state mod (2^31 - 2), then the state moves on."""
     from numba import types
@@ -441,40 +466,39 @@ def seed_next():
 
 
 def seed_next_calls(state, out, ordered: bool = True) -> list[Call]:
-    """The next seed of a Keras SeedGenerator: out (int32 [2]) is what Keras passes on for its state (int64 [2]).
+    """The next seed of a Keras SeedGenerator: out (int32 [2]) is what Keras makes of its state (int64 [2]).
 
-    The state then counts up by [0, 1]; with ordered=False, as for layers and initializers without a seed, both
-    numbers s become (s + 1) 5387 mod 933199.
+    The state then counts up by [0, 1]; with ordered=False, as for layers and initializers without a seed,
+    both numbers s become (s + 1) 5387 mod 933199.
     """
     return [Call(seed_next, (), [state, out, int(ordered)])]
 
 
-@kernel("shuffle_order", "seed out n first stateless", lambda a, dtypes: [
-    Touch(0, 2 * _size(dtypes[0])), Touch(1, a[2] * 8, writes=True)])
+@kernel("shuffle_order", "seed out n stateless", lambda a, dtypes: [
+    Touch(0, _seed_count(a[3]) * _size(dtypes[0])), Touch(1, a[2] * 8, writes=True)])
 def shuffle_order(S):
     """Fisher and Yates's shuffle: place i swaps with place i + word_i mod (n - i)."""
     from numba import types
 
     from kernels import simd
-    orders, seeds, stream, block = simd.view(types.int64), simd.view(S), _philox().stream, _philox().block
-    int64 = types.int64
+    orders, seeds, philox, int64 = simd.view(types.int64), simd.view(S), _philox(), types.int64
+    stream, used, block, lane = philox.stream, philox.used, philox.block, philox.lane
 
     def body(a, part, parts):
         n = a[2]
-        out, seed = orders(a[1], n), seeds(a[0], 2)
-        key = stream(seed[0], seed[1], a[4])
+        out, seed = orders(a[1], n), seeds(a[0], 2 if a[3] != 0 else 3)
+        key, first = stream(seed[0], seed[1], a[3]), used(seed, a[3])
         for i in range(n):
             out[i] = i
         for start in range(0, n - 1, 4):
-            words = block(a[3] + start // 4, key)
+            words = block(first + start // 4, key)
             for i in range(start, min(start + 4, n - 1)):
-                other = i + int64(words[i - start]) % (n - i)
+                other = i + int64(lane(words, i - start)) % (n - i)
                 out[i], out[other] = out[other], out[i]
         return 0
     return body
 
 
-def shuffle_order_calls(seed, out, n: int, seed_dtype: str = "int64", stateless: bool = False,
-                        first: int = 0) -> list[Call]:
+def shuffle_order_calls(seed, out, n: int, seed_dtype: str = "int64", stateless: bool = False) -> list[Call]:
     """out (int64 [n]) = the order into which `tf.random.shuffle`, and Keras's `fit`, put n rows."""
-    return [Call(shuffle_order, (seed_dtype,), [seed, out, n, first, int(stateless)])]
+    return [Call(shuffle_order, (seed_dtype,), [seed, out, n, int(stateless)])]

@@ -1,9 +1,9 @@
 """Moving numbers without changing them: copies between layouts, gather, scatter, one-hot, fill and range.
 
 One kernel, `copy_box`, copies a box of elements from any strides to any strides: transpose, slice, reverse,
-broadcast, tile, concatenate and pad differ only in the strides. Elements move as unsigned integers of their size,
-so that one compiled kernel serves every dtype of that size; only adding needs to know the dtype. This file does
-not know which operation of a graph asks for a copy.
+broadcast, tile, concatenate and pad differ only in the strides. Elements move as unsigned integers of their
+size, so that one compiled kernel serves every dtype of that size; only adding needs to know the dtype. This
+file does not know which operation of a graph asks for a copy.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def _parts(nbytes: int, threads: int) -> int:
 
 # ------------------------------------------------------------------------------------------------ boxes
 #
-# A block is a head and then, for every axis, its length and its stride in x and in out. The last axis is the columns,
-# the one before it the rows; all others are walked outside them. `cut` says which of the three threads share.
+# A block is a head and then, for every axis, its length and its stride in x and in out. The last axis is the
+# columns, the one before it the rows; all others are walked outside them. `cut` says which of the three
+# threads share.
 
 _BOX = "x out x_offset out_offset x_extent out_extent tiled cut axes"
 _X, _OUT, _X_OFFSET, _OUT_OFFSET, _X_EXTENT, _OUT_EXTENT, _TILED, _CUT, _AXES, _FIRST = range(10)
@@ -88,7 +89,8 @@ def _box(add: bool) -> Callable:
                     source, target, start = x_plane + row * x_row, out_plane + row * out_row, first_column
                     if not add and a[_TILED] != 0 and row + edge <= rows:
                         while start + edge <= columns:
-                            transpose_tile(x, source + start * x_column, x_column, out, target + start, out_row)
+                            transpose_tile(x, source + start * x_column, x_column, out, target + start,
+                                           out_row)
                             start += edge
                         # What is left of these rows is narrower than a tile.
                         for column in range(start, columns):
@@ -99,7 +101,8 @@ def _box(add: bool) -> Callable:
                     if x_column == 1 and out_column == 1:
                         if add:
                             for column in range(start, columns):
-                                write(out, target + column, read(out, target + column) + read(x, source + column))
+                                write(out, target + column,
+                                      read(out, target + column) + read(x, source + column))
                         elif columns - start < LONG_RUN:
                             for column in range(start, columns):
                                 write(out, target + column, read(x, source + column))
@@ -108,7 +111,8 @@ def _box(add: bool) -> Callable:
                     elif x_column == 0 and out_column == 1:
                         repeated = x[source]
                         for column in range(start, columns):
-                            write(out, target + column, read(out, target + column) + repeated if add else repeated)
+                            write(out, target + column,
+                                  read(out, target + column) + repeated if add else repeated)
                     else:
                         for column in range(start, columns):
                             value = x[source + column * x_column]
@@ -137,7 +141,7 @@ def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _merged(shape, x_strides, out_strides) -> list[tuple[int, int, int]]:
-    """The axes (length, stride in x, stride in out) without those of length 1, neighbours joined where both allow."""
+    """The axes (length, stride in x, stride in out), without those of length 1 and with neighbours joined."""
     axes: list[tuple[int, int, int]] = []
     for length, x_stride, out_stride in zip(shape, x_strides, out_strides, strict=True):
         if length == 1:
@@ -151,20 +155,21 @@ def _merged(shape, x_strides, out_strides) -> list[tuple[int, int, int]]:
 
 def _extent(shape, strides, offset: int, name: str) -> int:
     """One past the last element that a box reaches; refuses a box that starts before its memory."""
-    first = offset + sum(min(0, (length - 1) * stride) for length, stride in zip(shape, strides, strict=True))
+    first = offset + sum(min(0, (n - 1) * stride) for n, stride in zip(shape, strides, strict=True))
     if first < 0:
         raise ValueError(f"box of shape {tuple(shape)}, strides {tuple(strides)}, offset {offset} in {name} "
                          f"reaches element {first}, before its start")
-    return 1 + offset + sum(max(0, (length - 1) * stride) for length, stride in zip(shape, strides, strict=True))
+    return 1 + offset + sum(max(0, (n - 1) * stride) for n, stride in zip(shape, strides, strict=True))
 
 
-def _box_calls(moves, x, out, shape, x_strides, out_strides, x_offset, out_offset, dtype, threads) -> list[Call]:
+def _box_calls(moves, x, out, shape, x_strides, out_strides, x_offset, out_offset, dtype,
+               threads) -> list[Call]:
     if math.prod(shape) == 0:
         return []
     extents = _extent(shape, x_strides, x_offset, "x"), _extent(shape, out_strides, out_offset, "out")
     axes = _merged(shape, x_strides, out_strides)
     axes = [(1, 0, 0)] * (2 - len(axes)) + axes
-    # Columns are the axis that lies closest together in out; if x lies otherwise, rows are the one closest in x.
+    # Columns are the axis that lies closest together in out. If x lies otherwise, rows are its closest one.
     columns = min(range(len(axes)), key=lambda axis: (abs(axes[axis][2]) or math.inf, -axis))
     axes.append(axes.pop(columns))
     rows = min(range(len(axes) - 1), key=lambda axis: (abs(axes[axis][1]) or math.inf, -axis))
@@ -176,7 +181,8 @@ def _box_calls(moves, x, out, shape, x_strides, out_strides, x_offset, out_offse
     counts = (column_count, row_count, outer)
     # Rather whole planes than rows, rather whole rows than columns, where there are enough of them.
     cut = next((k for k in (_CUT_OUTER, _CUT_ROWS) if counts[k] >= 8 * threads), counts.index(max(counts)))
-    block = [x, out, x_offset, out_offset, *extents, int(tiled), cut, len(axes), *(v for axis in axes for v in axis)]
+    block = [x, out, x_offset, out_offset, *extents, int(tiled), cut, len(axes),
+             *(v for axis in axes for v in axis)]
     return [Call(moves, (dtype,), block, _parts(math.prod(shape) * _size(dtype), threads))]
 
 
@@ -187,14 +193,17 @@ def copy_calls(x, out, nbytes: int, threads: int) -> list[Call]:
 
 def copy_strided_calls(x, out, shape: Sequence[int], strides: Sequence[int], itemsize: int, threads: int,
                        offset: int = 0) -> list[Call]:
-    """out[shape] contiguous = the elements of x at `offset` + index · strides (in elements; 0 or negative too)."""
-    return _box_calls(copy_box, x, out, shape, strides, dense_strides(shape), offset, 0, carrier(itemsize), threads)
+    """out[shape] contiguous = the elements of x at `offset` + index · strides (elements; also 0 or negative).
+    """
+    return _box_calls(copy_box, x, out, shape, strides, dense_strides(shape), offset, 0, carrier(itemsize),
+                      threads)
 
 
 def paste_strided_calls(x, out, shape: Sequence[int], strides: Sequence[int], itemsize: int, threads: int,
                         offset: int = 0) -> list[Call]:
-    """The elements of out at `offset` + index · strides = x[shape] contiguous. The rest of out stays as it is."""
-    return _box_calls(copy_box, x, out, shape, dense_strides(shape), strides, 0, offset, carrier(itemsize), threads)
+    """The elements of out at `offset` + index · strides = x[shape] contiguous; the rest of out stays."""
+    return _box_calls(copy_box, x, out, shape, dense_strides(shape), strides, 0, offset, carrier(itemsize),
+                      threads)
 
 
 def add_strided_calls(x, out, shape: Sequence[int], strides: Sequence[int], dtype: str, threads: int,
@@ -203,14 +212,17 @@ def add_strided_calls(x, out, shape: Sequence[int], strides: Sequence[int], dtyp
     return _box_calls(add_box, x, out, shape, dense_strides(shape), strides, 0, offset, dtype, threads)
 
 
-def transpose_calls(x, out, shape: Sequence[int], axes: Sequence[int], itemsize: int, threads: int) -> list[Call]:
+def transpose_calls(x, out, shape: Sequence[int], axes: Sequence[int], itemsize: int,
+                    threads: int) -> list[Call]:
     """out's axis k is axis axes[k] of x[shape]."""
     strides = dense_strides(shape)
-    return copy_strided_calls(x, out, [shape[axis] for axis in axes], [strides[axis] for axis in axes], itemsize,
+    return copy_strided_calls(x, out,
+                              [shape[axis] for axis in axes], [strides[axis] for axis in axes], itemsize,
                               threads)
 
 
-def broadcast_calls(x, out, shape: Sequence[int], out_shape: Sequence[int], itemsize: int, threads: int) -> list[Call]:
+def broadcast_calls(x, out, shape: Sequence[int], out_shape: Sequence[int], itemsize: int,
+                    threads: int) -> list[Call]:
     """out[out_shape] = x[shape] repeated along its axes of length 1 and along new leading axes."""
     missing = len(out_shape) - len(shape)
     strides = [0] * missing + [0 if length == 1 else stride
@@ -218,7 +230,8 @@ def broadcast_calls(x, out, shape: Sequence[int], out_shape: Sequence[int], item
     return copy_strided_calls(x, out, out_shape, strides, itemsize, threads)
 
 
-def tile_calls(x, out, shape: Sequence[int], multiples: Sequence[int], itemsize: int, threads: int) -> list[Call]:
+def tile_calls(x, out, shape: Sequence[int], multiples: Sequence[int], itemsize: int,
+               threads: int) -> list[Call]:
     """out = x[shape] laid down multiples[k] times along axis k."""
     pairs = list(zip(multiples, shape, dense_strides(shape), strict=True))
     return copy_strided_calls(x, out, [n for times, length, _ in pairs for n in (times, length)],
@@ -227,14 +240,15 @@ def tile_calls(x, out, shape: Sequence[int], multiples: Sequence[int], itemsize:
 
 def slice_calls(x, out, shape: Sequence[int], begin: Sequence[int], steps: Sequence[int], size: Sequence[int],
                 itemsize: int, threads: int) -> list[Call]:
-    """out[size] = x[shape] from `begin` in `steps`, which may be negative: slices, strided slices, reversals."""
+    """out[size] = x[shape] from `begin` in `steps`, which may be negative: slices and reversals."""
     strides = dense_strides(shape)
-    return copy_strided_calls(x, out, size, [a * b for a, b in zip(strides, steps, strict=True)], itemsize, threads,
+    return copy_strided_calls(x, out, size,
+                              [a * b for a, b in zip(strides, steps, strict=True)], itemsize, threads,
                               offset=sum(a * b for a, b in zip(begin, strides, strict=True)))
 
 
-def slice_grad_calls(dy, dx, shape: Sequence[int], begin: Sequence[int], steps: Sequence[int], size: Sequence[int],
-                     dtype: str, threads: int) -> list[Call]:
+def slice_grad_calls(dy, dx, shape: Sequence[int], begin: Sequence[int], steps: Sequence[int],
+                     size: Sequence[int], dtype: str, threads: int) -> list[Call]:
     """dx[shape] = 0, and dy[size] where the slice was."""
     strides = dense_strides(shape)
     return fill_calls(dx, math.prod(shape), 0, dtype, threads) + paste_strided_calls(
@@ -242,7 +256,8 @@ def slice_grad_calls(dy, dx, shape: Sequence[int], begin: Sequence[int], steps: 
         offset=sum(a * b for a, b in zip(begin, strides, strict=True)))
 
 
-def reverse_calls(x, out, shape: Sequence[int], axes: Sequence[int], itemsize: int, threads: int) -> list[Call]:
+def reverse_calls(x, out, shape: Sequence[int], axes: Sequence[int], itemsize: int,
+                  threads: int) -> list[Call]:
     """out = x[shape] back to front along each of `axes` (0 <= axis < rank)."""
     begin = [length - 1 if axis in axes and length else 0 for axis, length in enumerate(shape)]
     steps = [-1 if axis in axes else 1 for axis in range(len(shape))]
@@ -282,7 +297,7 @@ def pad_calls(x, out, shape: Sequence[int], paddings: Sequence[tuple[int, int]],
 
 
 def _mirror_slabs(shape, paddings, mode: str):
-    """The copies that mirror each axis in turn inside the padded array: (shape, source and target strides, offsets).
+    """The copies that mirror each axis in turn: (shape, source and target strides, source and target offset).
 
     Slabs of a later axis span the padding of the earlier ones, so corners come out right.
     """
@@ -305,20 +320,22 @@ def _mirror_slabs(shape, paddings, mode: str):
         corner[axis], box[axis] = 0, before + length + after
 
 
-def pad_mirror_calls(x, out, shape: Sequence[int], paddings: Sequence[tuple[int, int]], mode: str, itemsize: int,
-                     threads: int) -> list[Call]:
-    """out = x[shape] mirrored at its edges: "REFLECT" does not repeat the edge (3 2 | 1 2 3), "SYMMETRIC" does."""
+def pad_mirror_calls(x, out, shape: Sequence[int], paddings: Sequence[tuple[int, int]], mode: str,
+                     itemsize: int, threads: int) -> list[Call]:
+    """out = x[shape] mirrored at its edges: "SYMMETRIC" repeats the edge (2 1 | 1 2 3), "REFLECT" does not.
+    """
     slabs = list(_mirror_slabs(shape, paddings, mode))
     strides = dense_strides(_padded(shape, paddings))
     corner = sum(before * stride for (before, _), stride in zip(paddings, strides, strict=True))
     calls = paste_strided_calls(x, out, shape, strides, itemsize, threads, offset=corner)
     for slab, mirrored, straight, source, target in slabs:
-        calls += _box_calls(copy_box, out, out, slab, mirrored, straight, source, target, carrier(itemsize), threads)
+        calls += _box_calls(copy_box, out, out, slab, mirrored, straight, source, target, carrier(itemsize),
+                            threads)
     return calls
 
 
-def pad_mirror_grad_calls(dy, dx, shape: Sequence[int], paddings: Sequence[tuple[int, int]], mode: str, dtype: str,
-                          threads: int, scratch: Callable[[int], object]) -> list[Call]:
+def pad_mirror_grad_calls(dy, dx, shape: Sequence[int], paddings: Sequence[tuple[int, int]], mode: str,
+                          dtype: str, threads: int, scratch: Callable[[int], object]) -> list[Call]:
     """dx[shape] = the middle of dy with every mirrored cell added to the cell it shows."""
     slabs = list(_mirror_slabs(shape, paddings, mode))
     out_shape = _padded(shape, paddings)
@@ -353,7 +370,8 @@ def fill_calls(out, n: int, value, dtype: str, threads: int) -> list[Call]:
     """out[n] = value, a number of `dtype`."""
     if n == 0:
         return []
-    return [Call(fill, (carrier(_size(dtype)),), [out, n, _pattern(value, dtype)], _parts(n * _size(dtype), threads))]
+    return [Call(fill, (carrier(_size(dtype)),), [out, n, _pattern(value, dtype)],
+                 _parts(n * _size(dtype), threads))]
 
 
 def _pattern(value, dtype: str) -> int:
@@ -428,7 +446,8 @@ def gather_calls(params, indices, out, outer: int, length: int, inner: int, coun
     """
     if outer * count == 0:
         return []
-    return [Call(gather, (carrier(itemsize), index_dtype), [params, indices, out, outer, length, inner, count],
+    return [Call(gather, (carrier(itemsize), index_dtype),
+                 [params, indices, out, outer, length, inner, count],
                  _parts(outer * count * inner * itemsize, threads))]
 
 
@@ -463,8 +482,8 @@ def take_rows_calls(x, order, start, out, rows: int, width: int, x_rows: int, or
                     threads: int) -> list[Call]:
     """A minibatch: out[rows, width] = x[x_rows, width] at order[start : start + rows].
 
-    order: int64 [order_count]; start: address of an int64, which `advance_calls` moves on. Numbers outside stop the
-    program with error code 1 + row, a start outside with 1.
+    order: int64 [order_count]; start: address of an int64, which `advance_calls` moves on. Numbers outside
+    stop the program with error code 1 + row, a start outside with 1.
     """
     return [Call(take_rows, (carrier(itemsize),), [x, order, start, out, rows, width, x_rows, order_count],
                  _parts(rows * width * itemsize, threads) if rows > 1 else 1)]
@@ -474,7 +493,7 @@ def take_rows_calls(x, order, start, out, rows: int, width: int, x_rows: int, or
     Touch(0, a[6] * _size(dtypes[0])), Touch(1, a[3] * a[4] * _size(dtypes[1])),
     Touch(2, a[3] * a[5] * _size(dtypes[0]), writes=True)])
 def gather_nd(T, I):
-    """out[p, :] = params[indices[p, 0], indices[p, 1], ..., :]; the indexed axes' lengths follow in the block."""
+    """out[p, :] = params[indices[p, 0], indices[p, 1], ..., :]; the axes' lengths follow in the block."""
     from kernels import simd
     from kernels.loops import read, write
     view, indices_view = simd.view(T), simd.view(I)
@@ -502,13 +521,14 @@ def gather_nd_calls(params, indices, out, lengths: Sequence[int], inner: int, co
     An index outside its axis stops the program with error code 1 + its row.
     """
     block = [params, indices, out, count, len(lengths), inner, math.prod(lengths) * inner, *lengths]
-    return [Call(gather_nd, (carrier(itemsize), index_dtype), block, _parts(count * inner * itemsize, threads))]
+    return [Call(gather_nd, (carrier(itemsize), index_dtype), block,
+                 _parts(count * inner * itemsize, threads))]
 
 
 # ------------------------------------------------------------------------------------------------ scatter
 #
-# Every thread looks at all indices and handles those that fall on its share of the rows of out: repeated indices meet
-# in one thread, in order, so that sums are the same on any number of threads.
+# Every thread looks at all indices and handles those that fall on its share of the rows of out: repeated
+# indices meet in one thread, in order, so that sums are the same on any number of threads.
 
 @kernel("scatter_add", "updates indices out outer length inner count drop_negative", lambda a, dtypes: [
     Touch(0, a[3] * a[6] * a[5] * _size(dtypes[0])), Touch(1, a[6] * _size(dtypes[1])),
@@ -538,12 +558,13 @@ def scatter_add(T, I):
     return body
 
 
-def scatter_add_calls(updates, indices, out, outer: int, length: int, inner: int, count: int, index_dtype: str,
-                      dtype: str, threads: int, drop_negative: bool = False) -> list[Call]:
+def scatter_add_calls(updates, indices, out, outer: int, length: int, inner: int, count: int,
+                      index_dtype: str, dtype: str, threads: int, drop_negative: bool = False) -> list[Call]:
     """out[outer, length, inner] += updates[outer, count, inner] at indices[count]: the gradient of gather.
 
-    Repeated indices accumulate, in order; fill out with 0 first for a gradient. An index outside [0, length) stops
-    the program with error code 1 + its position; with drop_negative, negative ones are left out (segment sums).
+    Repeated indices accumulate, in order; fill out with 0 first for a gradient. An index outside [0, length)
+    stops the program with error code 1 + its position; with drop_negative, negative ones are left out
+    (segment sums).
     """
     if outer * count * inner == 0:
         return []
@@ -560,7 +581,8 @@ def _scatter_nd(add: bool) -> Callable:
 
         def body(a, part, parts):
             count, depth, inner = a[3], a[4], a[5]
-            updates, out, indices = view(a[0], count * inner), view(a[2], a[6]), indices_view(a[1], count * depth)
+            updates, indices = view(a[0], count * inner), indices_view(a[1], count * depth)
+            out = view(a[2], a[6])
             rows = 1
             for axis in range(depth):
                 rows *= a[7 + axis]
@@ -586,7 +608,8 @@ def _scatter_nd(add: bool) -> Callable:
 
 def _scatter_nd_touches(a, dtypes):
     size = _size(dtypes[0])
-    return [Touch(0, a[3] * a[5] * size), Touch(1, a[3] * a[4] * _size(dtypes[1])), Touch(2, a[6] * size, writes=True)]
+    return [Touch(0, a[3] * a[5] * size), Touch(1, a[3] * a[4] * _size(dtypes[1])),
+            Touch(2, a[6] * size, writes=True)]
 
 
 _SCATTER_ND = "updates indices out count depth inner elements"
@@ -596,10 +619,10 @@ scatter_nd_update = kernel("scatter_nd_update", _SCATTER_ND, _scatter_nd_touches
 
 def scatter_nd_calls(updates, indices, out, lengths: Sequence[int], inner: int, count: int, index_dtype: str,
                      dtype: str, threads: int, add: bool = True) -> list[Call]:
-    """out[*lengths, inner] at the rows of indices[count, len(lengths)] += updates[count, inner], or = with add=False.
+    """out[*lengths, inner] at the rows of indices[count, len(lengths)] += updates[count, inner], or = .
 
-    Rows are handled in order: sums accumulate, the last assignment wins. An index outside its axis stops the program
-    with error code 1 + its row.
+    Rows are handled in order: sums accumulate, with add=False the last assignment wins. An index outside its
+    axis stops the program with error code 1 + its row.
     """
     block = [updates, indices, out, count, len(lengths), inner, math.prod(lengths) * inner, *lengths]
     moves, element = (scatter_nd_add, dtype) if add else (scatter_nd_update, carrier(_size(dtype)))
@@ -631,7 +654,8 @@ def one_hot(T, I):
 
 def one_hot_calls(indices, out, outer: int, depth: int, inner: int, on, off, index_dtype: str, dtype: str,
                   threads: int) -> list[Call]:
-    """out[outer, depth, inner] = `on` where indices[outer, inner] is the position on the middle axis, else `off`.
+    """out[outer, depth, inner] = `on` where indices[outer, inner] is the position on the middle axis, else
+    `off`.
 
     An index outside [0, depth) gives `off` everywhere, as in TensorFlow. inner = 1 puts the new axis last.
     """

@@ -1,11 +1,11 @@
-"""Softmax, log-softmax, log-sum-exp and the softmax cross-entropies, with their gradients, over the last axis.
+"""Softmax, log-softmax, log-sum-exp and the softmax cross-entropies over the last axis, and their gradients.
 
-A row's largest value m is subtracted before anything is exponentiated, so nothing overflows. The largest entries are
-then exactly 1 and are counted, the rest are summed: log(sum(exp(x - m))) is log1p of what exceeds the first 1, so that
-the small losses of a trained network keep all their digits. A row with a NaN or +inf in it, or of -inf only, becomes
-NaN throughout. Rows are worked on in blocks that stay in the first-level cache: with few classes the exponentials of
-a whole block are one vector loop. Results may lie on their operands. This file does not know about axes (callers bring
-the classes last) or about averaging over rows.
+A row's largest value m is subtracted before anything is exponentiated, so nothing overflows. The largest
+entries are then exactly 1 and are counted, the rest are summed: log(sum(exp(x - m))) is log1p of what exceeds
+the first 1, so that the small losses of a trained network keep all their digits. A row with a NaN or +inf in
+it, or of -inf only, becomes NaN throughout. Rows are worked on in blocks that stay in the first-level cache:
+with few classes the exponentials of a whole block are one vector loop. Results may lie on their operands.
+This file does not know about axes (callers bring the classes last) or about averaging over rows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _forward_touches(loss: str = "") -> Callable:
 
 
 def _softmax(loss: str = "") -> Callable:
-    """Builds softmax, and with loss "sparse" or "dense" the cross-entropy that has it as its second output."""
+    """Builds softmax, or with loss "sparse" or "dense" the cross-entropy whose second output it is."""
     def build(T, L=None):
         from kernels import simd, vector_math
         from kernels.loops import read, write
@@ -115,7 +115,8 @@ def _softmax(loss: str = "") -> Callable:
 softmax = kernel("softmax", _FORWARD, _forward_touches())(_softmax())
 sparse_softmax_cross_entropy = kernel("sparse_softmax_cross_entropy", _FORWARD, _forward_touches("sparse"))(
     _softmax("sparse"))
-softmax_cross_entropy = kernel("softmax_cross_entropy", _FORWARD, _forward_touches("dense"))(_softmax("dense"))
+softmax_cross_entropy = kernel("softmax_cross_entropy", _FORWARD,
+                               _forward_touches("dense"))(_softmax("dense"))
 
 
 @kernel("log_softmax", "x out rows classes", lambda a, dtypes: [
@@ -206,10 +207,12 @@ def _gradient(of_log: bool) -> Callable:
 
 
 softmax_grad = kernel("softmax_grad", "dy y dx rows classes", _gradient_touches)(_gradient(of_log=False))
-log_softmax_grad = kernel("log_softmax_grad", "dy y dx rows classes", _gradient_touches)(_gradient(of_log=True))
+log_softmax_grad = kernel("log_softmax_grad", "dy y dx rows classes",
+                          _gradient_touches)(_gradient(of_log=True))
 
 
-@kernel("sparse_softmax_cross_entropy_grad", "dloss probabilities labels dlogits rows classes", lambda a, dtypes: [
+@kernel("sparse_softmax_cross_entropy_grad", "dloss probabilities labels dlogits rows classes", lambda a,
+        dtypes: [
     Touch(0, a[4] * _size(dtypes[0])), Touch(1, a[4] * a[5] * _size(dtypes[0])), Touch(2, a[4] * _size(dtypes[1])),
     Touch(3, a[4] * a[5] * _size(dtypes[0]), writes=True)])
 def sparse_softmax_cross_entropy_grad(T, L):
@@ -255,7 +258,7 @@ def softmax_cross_entropy_grad(T):
     return body
 
 
-# ------------------------------------------------------------------------------------------------ emitting calls
+# --------------------------------------------------------------------------------------------- emitting calls
 
 def softmax_calls(x, out, rows: int, classes: int, dtype: str, threads: int) -> list[Call]:
     """out[rows, classes] = exp(x) / sum(exp(x)) in every row; out may be x."""
@@ -282,8 +285,8 @@ def log_softmax_grad_calls(dy, y, dx, rows: int, classes: int, dtype: str, threa
     return [Call(log_softmax_grad, (dtype,), [dy, y, dx, rows, classes], _parts(rows, classes, threads))]
 
 
-def sparse_softmax_cross_entropy_calls(logits, labels, loss, probabilities, rows: int, classes: int, dtype: str,
-                                       label_dtype: str, threads: int,
+def sparse_softmax_cross_entropy_calls(logits, labels, loss, probabilities, rows: int, classes: int,
+                                       dtype: str, label_dtype: str, threads: int,
                                        scratch: Callable[[int], object]) -> list[Call]:
     """loss[rows] = -log_softmax(logits)[row, label], and the softmax that the gradient needs.
 
@@ -294,9 +297,10 @@ def sparse_softmax_cross_entropy_calls(logits, labels, loss, probabilities, rows
     return [Call(sparse_softmax_cross_entropy, (dtype, label_dtype), block, _parts(rows, classes, threads))]
 
 
-def sparse_softmax_cross_entropy_grad_calls(dloss, probabilities, labels, dlogits, rows: int, classes: int, dtype: str,
-                                            label_dtype: str, threads: int) -> list[Call]:
-    """dlogits[rows, classes] = dloss (p - one_hot(label)); dlogits may be p. Bad labels: error code 1 + row."""
+def sparse_softmax_cross_entropy_grad_calls(dloss, probabilities, labels, dlogits, rows: int, classes: int,
+                                            dtype: str, label_dtype: str, threads: int) -> list[Call]:
+    """dlogits[rows, classes] = dloss (p - one_hot(label)); dlogits may be p. Bad label: error code 1 + row.
+    """
     return [Call(sparse_softmax_cross_entropy_grad, (dtype, label_dtype),
                  [dloss, probabilities, labels, dlogits, rows, classes], _parts(rows, classes, threads))]
 
@@ -305,15 +309,15 @@ def softmax_cross_entropy_calls(logits, labels, loss, probabilities, rows: int, 
                                 threads: int, scratch: Callable[[int], object]) -> list[Call]:
     """loss[rows] = -sum(labels log_softmax(logits)), and the softmax that the gradient needs.
 
-    logits, labels, probabilities: [rows, classes]; probabilities may be logits. The gradient with respect to the
-    labels is -dloss log_softmax(logits).
+    logits, labels, probabilities: [rows, classes]; probabilities may be logits. The gradient with respect to
+    the labels is -dloss log_softmax(logits).
     """
     block = [logits, probabilities, rows, classes, labels, loss, scratch(rows * _size(dtype))]
     return [Call(softmax_cross_entropy, (dtype,), block, _parts(rows, classes, threads))]
 
 
-def softmax_cross_entropy_grad_calls(dloss, probabilities, labels, dlogits, rows: int, classes: int, dtype: str,
-                                     threads: int) -> list[Call]:
-    """dlogits[rows, classes] = dloss (p - labels), as TensorFlow has it for labels of any sum; dlogits may be p."""
+def softmax_cross_entropy_grad_calls(dloss, probabilities, labels, dlogits, rows: int, classes: int,
+                                     dtype: str, threads: int) -> list[Call]:
+    """dlogits[rows, classes] = dloss (p - labels), TensorFlow's for labels of any sum; dlogits may be p."""
     return [Call(softmax_cross_entropy_grad, (dtype,), [dloss, probabilities, labels, dlogits, rows, classes],
                  _parts(rows, classes, threads))]

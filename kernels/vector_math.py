@@ -63,6 +63,8 @@ def fma(typing, a, b, c):
 
 
 plus, minus, times = _exactly("fadd"), _exactly("fsub"), _exactly("fmul")
+#: a / b. Fast-math would replace 1 / sqrt(x) by an estimate that is NaN at 0 and infinity.
+divide = _exactly("fdiv")
 #: What is left of a after taking b from it as often as possible; it has the sign of a.
 remainder = _exactly("frem")
 square_root, magnitude, copy_sign = _unary("llvm.sqrt"), _unary("llvm.fabs"), _binary("llvm.copysign")

@@ -75,6 +75,7 @@ class ConcreteFunction:
         leaves = flatten(result)
         self._is_tensor = [isinstance(leaf, Value) for leaf in leaves]
         self._leaves = leaves
+        self._is_one_tensor = isinstance(result, Value)
         self.outputs: list[Value] = [leaf for leaf in leaves if isinstance(leaf, Value)]
         self._effects = [n for n in graph.nodes if n.op.stateful]
         self._variables = list({id(n.attrs["variable"]): n.attrs["variable"] for n in graph.nodes
@@ -104,8 +105,11 @@ class ConcreteFunction:
         if eager.tapes and self._is_watched(tensors):
             known = interpret(self.graph, dict(zip(self.inputs, tensors, strict=True)))
             return self._pack([known[id(v)] for v in self.outputs])
-        program = self.program(tuple([t.spec for t in tensors]))
+        program = self._programs.get(tuple([t.spec for t in tensors])) or self.program([t.spec for t in tensors])
         blocks = program.run_addresses([t.address for t in tensors])
+        if self._is_one_tensor:
+            block, address = blocks[0]
+            return EagerTensor(program.output_specs[0], block, address)
         return self._pack([EagerTensor(spec, block, address) for (block, address), spec in zip(
             blocks, program.output_specs, strict=True)])
 
@@ -113,7 +117,7 @@ class ConcreteFunction:
         return any(tape.follows(tensors, self._variables) for tape in eager.tapes)
 
     def _pack(self, outputs: list) -> Any:
-        if len(self._leaves) == 1 and self._is_tensor[0] and isinstance(self._result, Value):
+        if self._is_one_tensor:
             return outputs[0]
         remaining = iter(outputs)
         return pack_like(self._result, [next(remaining) if is_tensor else leaf for is_tensor, leaf in zip(
@@ -137,7 +141,7 @@ class Function:
         self._keys: list[tuple] = []
         #: One line for every trace after the first: what differed.
         self.retraces: list[str] = []
-        self._bound: dict[int, Function] = {}
+        self._fast: dict[tuple, ConcreteFunction] = {}
         self._lock = threading.RLock()
         self._converted: Callable | None = None
         functools.update_wrapper(self, python_function)
@@ -147,13 +151,14 @@ class Function:
         if current_graph() is not None:
             # Part of a larger graph: its ops become nodes there.
             return self._code()(*args, **kwargs)
-        if not kwargs and self._signature is None:
-            key = tuple([a.spec if type(a) is EagerTensor else _leaf_key(a) for a in args])
-            concrete = self._concrete.get(key)
+        if not kwargs:
+            # The common call, all arguments eager tensors of a kind seen before, in as few steps as Python allows.
+            concrete = self._fast.get(tuple([a.spec if type(a) is EagerTensor else None for a in args]))
             if concrete is not None:
-                return concrete.run([a for a in args if type(a) is EagerTensor] if None not in key
-                                    else self._tensors(args))
+                return concrete.run(args)
         concrete, tensors = self._prepare(args, kwargs)
+        if not kwargs and len(tensors) == len(args) and all(type(a) is EagerTensor for a in args):
+            self._fast[tuple([a.spec for a in args])] = concrete
         return concrete.run(tensors)
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
@@ -191,9 +196,6 @@ class Function:
         if self._converted is None:
             self._converted = autograph.convert(self.python_function) if self._autograph else self.python_function
         return self._converted
-
-    def _tensors(self, args: Sequence[Any]) -> list[EagerTensor]:
-        return [_as_eager(leaf) for leaf in flatten(list(args)) if _is_tensor_like(leaf)]
 
     def _prepare(self, args: tuple, kwargs: dict) -> tuple[ConcreteFunction, list[EagerTensor]]:
         try:

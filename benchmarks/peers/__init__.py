@@ -67,5 +67,6 @@ PEERS = {
         Peer("keras-fit", "keras_fit", "keras"),
         Peer("torch", "torch_peer", "torch"),
         Peer("jax", "jax_peer", "jax"),
+        Peer("jax-sync", "jax_sync", "jax"),
     )
 }

@@ -1,8 +1,6 @@
-"""JAX: each workload one jitted function, its state in pytrees whose buffers are donated; knows nothing about
-timing.
+"""JAX as it comes: each workload one jitted function, its state in pytrees whose buffers are donated.
 
-Asynchronous dispatch is off: every call is waited for anyway, and handing it to another thread costs small
-steps more.
+Knows nothing about timing.
 """
 
 from __future__ import annotations
@@ -31,8 +29,6 @@ from benchmarks.workloads import (
     Task,
     TrainStep,
 )
-
-jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 

@@ -94,7 +94,8 @@ class Emitter:
     def __init__(self, threads: int):
         self.threads = threads
         self.emission = Emission()
-        self._refs: dict[int, Ref] = {}
+        #: identity of each value -> the operand that holds it.
+        self.references: dict[int, Ref] = {}
         self._keep: list = []
         self._node: Node | None = None
         self._last_use: dict[int, int] = {}
@@ -107,21 +108,21 @@ class Emitter:
     # -- used by ops
     def ref(self, value: Value) -> Ref:
         """The operand holding `value`."""
-        return self._refs[id(value)]
+        return self.references[id(value)]
 
     def out(self, value: Value, over: Sequence[Value] = ()) -> Ref:
         """Memory for an output; it may be the memory of one of `over` that nothing needs after this node."""
         ref = self._place(value, over)
-        self._refs[id(value)] = ref
+        self.references[id(value)] = ref
         return ref
 
     def alias(self, value: Value, source: Value) -> None:
         """`value` is the same memory as `source`."""
-        self._refs[id(value)] = self._refs[id(source)]
+        self.references[id(value)] = self.references[id(source)]
 
     def bind(self, value: Value, ref: Ref) -> None:
         """`value` is in memory that exists already (a variable, a loop's state)."""
-        self._refs[id(value)] = ref
+        self.references[id(value)] = ref
 
     def scratch(self, nbytes: int) -> Ref:
         """Memory this node may use while it runs."""
@@ -187,7 +188,7 @@ class Emitter:
                 value = node.outputs[0]
                 buffer = Buffer(INPUT, value.spec.nbytes, len(self.emission.inputs), node.name)
                 self.emission.inputs.append(buffer)
-                self._refs[id(value)] = Ref(buffer, buffer)
+                self.references[id(value)] = Ref(buffer, buffer)
         outputs = []
         for index, value in enumerate(fetches):
             buffer = Buffer(OUTPUT, value.spec.nbytes, index, f"output {index}")
@@ -238,7 +239,7 @@ class Emitter:
                 continue
             self._node, self._position = node, i
             if node.op.name == "const":
-                self._refs[id(node.outputs[0])] = self.constant(np.asarray(node.attrs["value"]), node.name)
+                self.references[id(node.outputs[0])] = self.constant(np.asarray(node.attrs["value"]), node.name)
             elif node.op.name == "read_variable":
                 self._read(node, i, writers)
             elif node.op.is_alias:
@@ -253,7 +254,7 @@ class Emitter:
         """A variable is read in place, unless something still needs the old value after the next write."""
         value, variable = node.outputs[0], node.attrs["variable"]
         ref = self.variable(variable)
-        self._refs[id(value)] = ref
+        self.references[id(value)] = ref
         last = self._last_use.get(id(value), position)
         if self._depth or any(position < w < last for w in writers.get(id(variable), ())):
             self._copy(ref, self.out(value), value)
@@ -272,7 +273,7 @@ class Emitter:
         if not self._depth:
             for candidate in over:
                 root = self._root(candidate)
-                ref = self._refs[id(candidate)]
+                ref = self.references[id(candidate)]
                 if (ref.buffer.kind == ARENA and ref.buffer.size == value.spec.nbytes and ref.offset == 0
                         and self._last_use.get(id(root)) == self._position):
                     return Ref(ref.buffer, value)

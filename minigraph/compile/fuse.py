@@ -42,7 +42,7 @@ class Fused(Op):
         taken: list[Value] = []
         outputs = []
         for value, inner in zip(node.outputs, node.attrs["results"], strict=True):
-            over = [v for v in node.inputs if v.shape == shape and v.dtype is value.dtype and v not in taken]
+            over = [v for v in node.inputs if v.shape == shape and v.dtype is value.dtype and all(v is not t for t in taken)]
             ref = emitter.out(value, over)
             taken += [v for v in over if emitter.ref(v).buffer is ref.buffer]
             outputs.append((ref, value.dtype.name, registers[id(inner)]))
@@ -159,8 +159,8 @@ def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -
 def _find_chains(graph: Graph, fetches: Sequence[Value], taken: set[int]) -> list[list[Node]]:
     """Groups of two or more element-wise nodes over the same output shape that can run where the last one stands.
 
-    A node joins the group of an input when everybody outside who reads a member stands behind it: then nothing is
-    computed too late.
+    A node joins the groups of its inputs, which become one, when everybody outside who reads a member stands behind
+    it: then nothing is computed too late.
     """
     users = _users(graph, fetches)
     position = {id(node): i for i, node in enumerate(graph.nodes)}
@@ -169,23 +169,19 @@ def _find_chains(graph: Graph, fetches: Sequence[Value], taken: set[int]) -> lis
     for node in graph.nodes:
         if id(node) in taken or not isinstance(node.op, Elementwise) or not node.op.fuses(node):
             continue
-        joined = None
+        joined = [node]
         for value in node.inputs:
             group = group_of.get(id(value.node))
-            if group is None or group[0].outputs[0].shape != node.outputs[0].shape or len(group) >= MAX_STEPS:
+            if group is None or group[0].outputs[0].shape != node.outputs[0].shape or value.node in joined:
                 continue
-            if joined is not None:
-                break
-            members = {id(m) for m in group} | {id(node)}
-            inputs = {id(v) for m in [*group, node] for v in m.inputs if id(v.node) not in members}
-            late = position[id(node)]
-            if len(inputs) <= MAX_INPUTS and not any(
-                    u is not None and id(u) not in members and position[id(u)] < late
+            together = sorted([*group, *joined], key=lambda n: position[id(n)])
+            members = {id(m) for m in together}
+            inputs = {id(v) for m in together for v in m.inputs if id(v.node) not in members}
+            if len(together) <= MAX_STEPS and len(inputs) <= MAX_INPUTS and not any(
+                    u is not None and id(u) not in members and position[id(u)] < position[id(node)]
                     for m in group for u in users.get(id(m.outputs[0]), [])):
-                joined = group
-        if joined is None:
-            joined = []
-            groups.append(joined)
-        joined.append(node)
-        group_of[id(node)] = joined
+                groups.remove(group)
+                joined = together
+        groups.append(joined)
+        group_of.update((id(m), joined) for m in joined)
     return [group for group in groups if len(group) > 1]

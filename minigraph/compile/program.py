@@ -44,6 +44,7 @@ class Program:
         self._ref_of = emitter.ref
         self.memory = plan(emission)
         self.notes = emission.notes
+        self._references = emitter.references
         self._linked = linked = link(emission, self.memory)
         self.input_specs: list[Spec] = [
             node.outputs[0].spec for node in graph.nodes if node.op.name == "placeholder"]
@@ -60,11 +61,9 @@ class Program:
         self._control_address = control.ctypes.data
         self._run = tape.runtime()
         self._epoch = -1
-        self._pid_pool = 0
         self._lock = threading.Lock()
         self._written = list({id(v): v for node in graph.nodes for v in node.op.writes(node)}.values())
-        self._small_outputs = [(spec, spec.nbytes, len(self.input_specs) + i)
-                               for i, spec in enumerate(self.output_specs)]
+        self._output_sizes = [spec.nbytes for spec in self.output_specs]
 
     # -- running
     def run(self, inputs: Sequence[np.ndarray] = (), repeat: int = 1) -> list[np.ndarray]:
@@ -80,7 +79,10 @@ class Program:
         return [as_array(block, spec) for (block, _), spec in zip(blocks, self.output_specs, strict=True)]
 
     def run_addresses(self, addresses: Sequence[int], repeat: int = 1) -> list[tuple[object, int]]:
-        """Run on memory whose addresses, sizes and dtypes the caller vouches for; returns the outputs' blocks."""
+        """Run on memory whose addresses, sizes and dtypes the caller vouches for; returns the outputs' blocks.
+
+        Every instruction here is paid on each call of a small program, so it is kept short on purpose.
+        """
         operands = self._operands
         outputs = []
         with self._lock:
@@ -88,22 +90,34 @@ class Program:
             for address in addresses:
                 operands[index] = address
                 index += 1
-            for _, nbytes, slot in self._small_outputs:
+            for nbytes in self._output_sizes:
                 block = allocate(nbytes)
-                operands[slot] = block[1]
+                operands[index] = block[1]
+                index += 1
                 outputs.append(block)
             if self._epoch != memory_epoch.value:
                 self._place_variables()
             if repeat != 1:
-                self.control[tape.REPEAT] = repeat
-            try:
-                code = self._run(self._control_address, 0, 1)
-                while code:
-                    code = self._after_stop(code)
-            finally:
-                if repeat != 1:
-                    self.control[tape.REPEAT] = 1
+                return self._repeat(repeat, outputs)
+            code = self._run(self._control_address, 0, 1)
+            if code:
+                self._continue(code)
         return outputs
+
+    def _repeat(self, repeat: int, outputs: list) -> list:
+        """Run several times in one native call; the outputs are those of the last time."""
+        self.control[tape.REPEAT] = repeat
+        try:
+            code = self._run(self._control_address, 0, 1)
+            if code:
+                self._continue(code)
+        finally:
+            self.control[tape.REPEAT] = 1
+        return outputs
+
+    def _continue(self, code: int) -> None:
+        while code:
+            code = self._after_stop(code)
 
     def _place_variables(self) -> None:
         """Write the variables' current addresses into the argument blocks."""

@@ -15,8 +15,11 @@ from minigraph.graph import Graph, Node, Value
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, describe
 
-#: Integer results up to this many elements are computed while specialising (shape arithmetic, never data).
+#: Results up to this many elements are computed while specialising: shape arithmetic, and the constants that seed and
+#: scale gradients.
 _FOLDED_ELEMENTS = 1024
+#: Ops that give the same bits in NumPy as in a kernel, so that folding them changes no number.
+_EXACT = frozenset({"fill", "add", "sub", "mul", "div", "neg", "broadcast_like", "reshape", "reshape_like", "square", "cast"})
 
 
 def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:
@@ -75,7 +78,7 @@ def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spe
         copy.name = node.name
         for out, fresh in zip(node.outputs, copy.outputs, strict=True):
             mapped.setdefault(id(out), fresh)
-        if node.op.name == "const" and specs[0].size <= _FOLDED_ELEMENTS and not specs[0].dtype.is_floating:
+        if node.op.name == "const" and specs[0].size <= _FOLDED_ELEMENTS:
             known[id(copy.outputs[0])] = np.asarray(node.attrs["value"])
     _drop_unneeded(new, [mapped[id(v)] for v in fetches], extra)
     return new, mapped
@@ -112,10 +115,12 @@ class _Constant:
 
 def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec],
           values: Sequence[np.ndarray | None]):
-    """The outputs of an integer-only node whose inputs are known, or None."""
+    """The outputs of a small node whose inputs are known and whose result is exact, or None."""
     if node.op.stateful or not specs or node.op.name in ("const", "placeholder", "read_variable"):
         return None
-    if any(s.dtype.is_floating or s.dtype.is_complex or s.size is None or s.size > _FOLDED_ELEMENTS for s in specs):
+    if any(s.dtype.is_complex or s.size is None or s.size > _FOLDED_ELEMENTS for s in specs):
+        return None
+    if any(s.dtype.is_floating for s in specs) and node.op.name not in _EXACT:
         return None
     if node.op.shape_only and len(node.op.shape_only) >= len(inputs):
         arrays = [np.broadcast_to(np.zeros((), v.dtype.numpy_dtype), v.shape) for v in inputs]

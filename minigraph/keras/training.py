@@ -18,14 +18,15 @@ from minigraph import ops
 from minigraph.compile.program import Program, compile_graph
 from minigraph.dtypes import as_dtype, int64
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, NumericError, UnsupportedError
-from minigraph.graph import Graph, Value
-from minigraph.keras import losses as losses_module
+from minigraph.graph import Graph
 from minigraph.keras import metrics as metrics_module
 from minigraph.keras import optimizers as optimizers_module
 from minigraph.keras.callbacks import CallbackList
 from minigraph.keras.compiled import CompiledLoss, CompiledMetrics
 from minigraph.keras.data_adapter import ArrayData, BatchData, adapt, as_array, split
 from minigraph.keras.shuffling import epoch_order
+from minigraph.ops import dataflow
+from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
 from minigraph.run.memory import as_array as block_as_array
 from minigraph.run.nan_search import first_non_finite
@@ -195,11 +196,11 @@ class Trainer:
             if batch is not None:
                 position = Variable(np.int64(0), trainable=False, name="position")
                 order = graph.add(OPS["placeholder"], (), {}, [spec_of((count,), int64)], "order").outputs[0]
-                values = [ops.take_rows(value, order, position, batch) for value in inputs]
+                values = [dataflow.take_rows(value, order, position, batch) for value in inputs]
                 inputs.append(order)
             result = step(pack_like(structure, values))
             if position is not None:
-                ops.advance(position, batch)
+                dataflow.advance(position, batch)
         return graph, inputs, result, position
 
     def _is_own_step(self, kind: str) -> bool:
@@ -210,7 +211,7 @@ class Trainer:
     def _compile_step(self, kind: str, data_structure: Any, specs: Sequence, count=None, batch=None):
         graph, inputs, result, position = self._trace(kind, data_structure, specs, count, batch)
         if kind == "predict":
-            fetches = [ops.dispatch.import_tensor(graph, leaf) for leaf in flatten(result)]
+            fetches = [import_tensor(graph, leaf) for leaf in flatten(result)]
             return compile_graph(graph, fetches, inputs), result
         names, fetches = [], []
         if not self._is_own_step(kind):
@@ -220,7 +221,7 @@ class Trainer:
                                            fix="return {m.name: m.result() for m in self.metrics}")
             for name, value in result.items():
                 names.append(name)
-                fetches.append(ops.dispatch.import_tensor(graph, ops.dispatch.convert(value)))
+                fetches.append(import_tensor(graph, convert(value)))
         effects = [n for n in graph.nodes if n.op.stateful]
         program = compile_graph(graph, fetches, inputs, effects)
         return _Loop(program, position, names), graph
@@ -631,4 +632,4 @@ def _numbers(results: dict) -> dict:
             for name, value in results.items()}
 
 
-__all__ = ["Trainer", "Value", "losses_module", "unpack_x_y_sample_weight"]
+__all__ = ["Trainer", "unpack_x_y_sample_weight"]

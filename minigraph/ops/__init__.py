@@ -11,3 +11,7 @@ from minigraph.ops.state import (default_graph, identity, placeholder, reset_def
 from minigraph.ops import dataflow  # noqa: F401 - defines ops
 from minigraph.ops.optimizers import *  # noqa: F403
 from minigraph.ops.softmax import *  # noqa: F403
+from minigraph.ops.shape import *  # noqa: F403
+from minigraph.ops.creation import *  # noqa: F403
+from minigraph.ops.indexing import *  # noqa: F403
+from minigraph.ops.sorting import *  # noqa: F403

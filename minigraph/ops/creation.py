@@ -15,8 +15,16 @@ import numpy as np
 from minigraph.dtypes import as_dtype, bool_, float32, float64, int32, int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Value, current_graph
-from minigraph.ops.arguments import Arguments, LikeOp, NumberedOp, is_symbolic, normal_axis, sizes_of, static_int
-from minigraph.ops.dispatch import apply1, convert, convert_pair, eager_tensor, import_tensor
+from minigraph.ops.arguments import (
+    Arguments,
+    LikeOp,
+    NumberedOp,
+    is_symbolic,
+    normal_axis,
+    sizes_of,
+    static_int,
+)
+from minigraph.ops.dispatch import apply1, convert, convert_pair, import_tensor
 from minigraph.ops.registry import OPS
 from minigraph.ops.shape import broadcast_to, concat, expand_dims, reshape
 from minigraph.spec import spec_of
@@ -268,7 +276,7 @@ def eye(num_rows, num_columns=None, batch_shape=None, dtype=float32, name: str |
     return broadcast_to(square, [*batch_shape, *sizes_of(square)], name)
 
 
-def range(start, limit=None, delta=1, dtype=None, name: str = "range") -> Tensor:  # noqa: A001 - TensorFlow's name
+def range(start, limit=None, delta=1, dtype=None, name: str = "range") -> Tensor:
     """start, start + delta, … up to but without `limit`; range(n) counts from 0.
 
     Raises:

@@ -23,6 +23,7 @@ from minigraph.ops.arguments import (
     NumberedOp,
     has_given,
     is_symbolic,
+    known_numbers,
     normal_axis,
     shifted,
     size_of,
@@ -604,6 +605,10 @@ def get_item(x: Any, key: Any, name: str | None = None) -> Tensor:
     picked: list[tuple[int, Tensor]] = []
     for entry in entries:
         if is_symbolic(entry) and entry.dtype.is_integer and not entry.shape:
+            known = known_numbers(entry)
+            if known is not None and known.item() is not None:
+                parsed.append(known.item())
+                continue
             picked.append((len(parsed), entry))
             parsed.append((None, None, None))
         else:
@@ -651,7 +656,7 @@ def _from_end(index: Tensor, length) -> Tensor:
     return ops.where(ops.less(index, 0), ops.add(index, length if isinstance(length, int) else _as(length, index)), index)
 
 
-def slice(input_, begin, size, name: str | None = None):  # noqa: A001 - TensorFlow's name
+def slice(input_, begin, size, name: str | None = None):
     """The box of x that begins at `begin` and has `size` (−1: to the end of that axis).
 
     Raises:

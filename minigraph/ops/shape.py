@@ -238,7 +238,8 @@ class Tile(NumberedOp):
                              where="op tile", got=f"{len(multiples)} multiples, {len(sizes)} axes",
                              wanted="one multiple of at least 0 for every axis",
                              fix="give 1 for axes that stay as they are; tf.expand_dims makes new axes")
-        return [spec_of((None if None in (m, n) else m * n for m, n in zip(multiples, sizes, strict=True)),
+        return [spec_of((0 if 0 in (m, n) else None if None in (m, n) else m * n
+                         for m, n in zip(multiples, sizes, strict=True)),
                         specs[0].dtype)]
 
     def gradient(self, call, dy):

@@ -17,12 +17,13 @@ _types: dict[int, type] = {}
 
 def allocate(nbytes: int) -> tuple[object, int]:
     """A block of `nbytes` uninitialised or zero bytes: (what keeps it alive, its address)."""
-    if nbytes <= _SMALL:
-        kind = _types.get(nbytes)
-        if kind is None:
-            kind = _types[nbytes] = _char * max(nbytes, 1)
+    kind = _types.get(nbytes)
+    if kind is not None:
         block = kind()
         return block, _addressof(block)
+    if nbytes <= _SMALL:
+        _types[nbytes] = _char * max(nbytes, 1)
+        return allocate(nbytes)
     block = aligned_empty(nbytes)
     return block, block.ctypes.data
 

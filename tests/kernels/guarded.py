@@ -1,7 +1,8 @@
 """Memory for kernel tests that notices what a kernel must not do.
 
-Every operand stands between guard bytes. Around each run this checks that what the calls declare to touch lies inside
-the operands, and that no byte changed outside what they declare to write. It knows nothing of any kernel.
+Every operand stands between guard bytes. Around each run this checks that what the calls declare to touch
+lies inside the operands, and that no byte changed outside what they declare to write. It knows nothing of any
+kernel.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Memory:
         return self.put(np.full(size, 0xFF, np.uint8))
 
     def run(self, calls: Sequence[Call], checked: bool = False) -> int:
-        """Run calls and return their error code; fails the test if memory was touched that was not declared."""
+        """Run calls and return their error code; fails the test if memory was touched that was not declared.
+        """
         writable = [self._declared(call) for call in calls]
         before = [raw.copy() for raw in self._raws]
         error = (run_checked if checked else run_calls)(calls)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import gemm
+from kernels import gemm, matvec
 from kernels.jit import Call, Kernel
 from tests.kernels.guarded import Memory
 
@@ -135,12 +135,39 @@ def test_batches(trans_a: bool, trans_b: bool, shared_a: bool, shared_b: bool, s
         np.testing.assert_array_equal(product.run(threads=threads), one)
 
 
-@pytest.mark.parametrize("trans_a", [False, True])
-def test_one_column(trans_a: bool) -> None:
-    """A column of results without bias is computed as a row where that is faster."""
-    for M, K in itertools.product((1, 5, 16, 100, 513), (0, 1, 7, 300)):
-        Product(M, 1, K, trans_a, bias=False, activation="relu").check(threads=2)
-        Product(M, 1, K, trans_a, bias=True, batch=2).check(threads=2)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+def test_matrix_times_vector(trans_a: bool, trans_b: bool, dtype: str, monkeypatch) -> None:
+    """One row or one column: a kernel of its own, from a certain size on."""
+    monkeypatch.setattr(gemm, "_MATVEC", 1)
+    monkeypatch.setattr(matvec, "_PART_WORK", 1)
+    sizes = itertools.product((1, 5, 64, 65, 100, 2049, 2200), (1, 7, 8, 9, 100, 301))
+    for seed, (size, K) in enumerate(sizes):
+        bias, activation = bool(seed % 2), gemm.ACTIVATIONS[seed // 2 % 2]
+        for M, N in ((1, size), (size, 1)):
+            product = Product(M, N, K, trans_a, trans_b, dtype, bias, activation, seed=seed)
+            assert [call.kernel for call in product.calls(product.a, 1)] == [matvec.matvec]
+            one = product.check(threads=1)
+            for threads in (2, 3):
+                np.testing.assert_array_equal(product.run(threads=threads), one)
+
+
+@pytest.mark.checked
+def test_matrix_times_vector_checked(monkeypatch) -> None:
+    monkeypatch.setattr(gemm, "_MATVEC", 1)
+    monkeypatch.setattr(matvec, "_PART_WORK", 1)
+    for (trans_a, trans_b), (M, N) in itertools.product(FORMS, ((1, 130), (130, 1), (1, 1))):
+        Product(M, N, 21, trans_a, trans_b, bias=True, activation="relu").check(threads=3, checked=True)
+
+
+def test_which_kernel() -> None:
+    def kernels(M, N, K, batch=1):
+        return [call.kernel.name for call in gemm.matmul_calls(1, 2, 3, 0, batch, M, N, K, False, False, None,
+                                                               "float32", 2, bytes)]
+
+    assert kernels(1, 128, 784) == kernels(784, 1, 128) == ["matvec"]
+    assert kernels(1, 16, 10) == kernels(2, 128, 784) == kernels(1, 128, 784, batch=2) == ["matmul"]
+    assert kernels(0, 5, 5) == kernels(5, 0, 5) == kernels(5, 5, 5, batch=0) == []
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -161,6 +188,15 @@ def test_no_steps_give_the_bias() -> None:
 
 
 def test_nan_and_infinity_keep_their_meaning() -> None:
+    column = Product(100, 1, 100, activation="relu")
+    column.a[0, 3, 5] = np.nan
+    column.a[0, 4, 5] = -np.inf
+    column.b[0, 5] = 1
+    out = column.run()[0, :, 0]
+    assert np.isnan(out[3])
+    assert out[4] == 0
+    assert np.isfinite(np.delete(out, 3)).all()
+
     product = Product(20, 40, 30, activation="relu")
     product.a[0, 3, 5] = np.nan
     product.a[0, 4, 5] = np.inf
@@ -182,7 +218,7 @@ def test_another_cpus_tile(trans_a: bool, trans_b: bool, small_blocks) -> None:
         def calls(out, threads, product=product, turned=turned):
             plan = gemm.plan_matmul(*product.sizes[:4], *turned, "float32", threads, tile=NARROW)
             operands = product.a, product.b, out, product.bias
-            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, None, "float32",
+            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, False, "float32",
                                       product.memory.scratch, kernel_=NARROW_MATMUL)]
 
         one = product.check(calls=calls)
@@ -192,7 +228,7 @@ def test_another_cpus_tile(trans_a: bool, trans_b: bool, small_blocks) -> None:
 PAGES = """
 import ctypes, itertools, mmap
 import numpy as np
-from kernels import gemm
+from kernels import gemm, matvec
 from kernels.run import run_calls
 from kernels.tape import aligned_empty
 

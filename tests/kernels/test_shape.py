@@ -1,4 +1,6 @@
-"""Copies between layouts, gather, scatter, one-hot, fill and range against the plain reference and TensorFlow."""
+"""Copies between layouts, gather, scatter, one-hot, fill and range against the plain reference and
+TensorFlow.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ def numbers(shape, dtype="float32", seed=0) -> np.ndarray:
 
 
 def run(emit, wanted: np.ndarray, *operands, checked: bool = False, threads=(1, 2), initial=None) -> None:
-    """Run emit(operands..., out, threads, memory) and compare with `wanted`, bit for bit, on every thread count."""
+    """Run emit(operands..., out, threads, memory) and compare with `wanted`, bit for bit, on every thread
+    count.
+    """
     for count in threads:
         memory = Memory()
         placed = [memory.put(operand, shift=k + 1) for k, operand in enumerate(operands)]
@@ -63,7 +67,8 @@ def test_broadcast(shape, out_shape, checked: bool) -> None:
 
 
 @pytest.mark.parametrize("checked", MODES)
-@pytest.mark.parametrize(("shape", "multiples"), [((3,), (4,)), ((2, 3), (2, 1)), ((2, 3), (3, 2)), ((1, 2), (0, 2))])
+@pytest.mark.parametrize(("shape", "multiples"),
+                         [((3,), (4,)), ((2, 3), (2, 1)), ((2, 3), (3, 2)), ((1, 2), (0, 2))])
 def test_tile(shape, multiples, checked: bool) -> None:
     x = numbers(shape)
     run(lambda x, out, threads, _: kernels.tile_calls(x, out, shape, multiples, 4, threads),
@@ -86,9 +91,11 @@ def bounds(shape, key) -> tuple[list[int], list[int], list[int]]:
 @pytest.mark.parametrize(("shape", "key"), SLICES)
 def test_slice_and_its_gradient(shape, key, dtype: str, checked: bool) -> None:
     x, (begin, steps, size) = numbers(shape, dtype), bounds(shape, key)
-    run(lambda x, out, threads, _: kernels.slice_calls(x, out, shape, begin, steps, size, x.itemsize, threads),
+    run(lambda x, out, threads,
+        _: kernels.slice_calls(x, out, shape, begin, steps, size, x.itemsize, threads),
         reference.strided_slice(x, key), x, checked=checked)
-    run(lambda g, out, threads, _: kernels.slice_grad_calls(g, out, shape, begin, steps, size, dtype, threads),
+    run(lambda g, out, threads,
+        _: kernels.slice_grad_calls(g, out, shape, begin, steps, size, dtype, threads),
         reference.strided_slice_gradient(x[key], x, key), x[key].copy(), checked=checked)
 
 
@@ -111,25 +118,27 @@ def test_concat(axis: int, checked: bool) -> None:
 
 @pytest.mark.parametrize("checked", MODES)
 @pytest.mark.parametrize(("shape", "paddings"), [
-    ((5,), ((2, 1),)), ((4, 3), ((1, 2), (0, 2))), ((3, 4, 5), ((1, 0), (2, 3), (0, 4))), ((4, 40), ((0, 0), (3, 3)))])
+    ((5,), ((2, 1),)), ((4, 3), ((1, 2), (0, 2))), ((3, 4, 5), ((1, 0), (2, 3), (0, 4))), ((4, 40),
+                                                                                           ((0, 0), (3, 3)))])
 @pytest.mark.parametrize("mode", ["CONSTANT", "REFLECT", "SYMMETRIC"])
 def test_pad_and_its_gradient(shape, paddings, mode: str, checked: bool) -> None:
     x = numbers(shape)
     wanted = reference.pad(x, paddings, mode, 7)
     g = numbers(wanted.shape, seed=1)
     if mode == "CONSTANT":
-        run(lambda x, out, threads, _: kernels.pad_calls(x, out, shape, paddings, 7, "float32", threads), wanted, x,
-            checked=checked)
+        run(lambda x, out, threads, _: kernels.pad_calls(x, out, shape, paddings, 7, "float32", threads),
+            wanted, x, checked=checked)
         return
-    run(lambda x, out, threads, _: kernels.pad_mirror_calls(x, out, shape, paddings, mode, 4, threads), wanted, x,
-        checked=checked)
+    run(lambda x, out, threads, _: kernels.pad_mirror_calls(x, out, shape, paddings, mode, 4, threads),
+        wanted, x, checked=checked)
     run(lambda g, out, threads, memory: kernels.pad_mirror_grad_calls(
         g, out, shape, paddings, mode, "float32", threads, memory.scratch),
         reference.pad_gradient(g, x, paddings, mode), g, checked=checked)
 
 
 def test_mirror_that_is_too_wide_or_unknown_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"paddings \(3, 0\) for axis 0 of length 3; wanted at most 2 in mode REFLECT"):
+    with pytest.raises(ValueError,
+                       match=r"paddings \(3, 0\) for axis 0 of length 3; wanted at most 2 in mode REFLECT"):
         kernels.pad_mirror_calls(0, 0, (3,), ((3, 0),), "REFLECT", 4, 1)
     with pytest.raises(ValueError, match="got mode 'wrap'"):
         kernels.pad_mirror_calls(0, 0, (3,), ((1, 0),), "wrap", 4, 1)
@@ -140,7 +149,8 @@ def test_add_into_a_window(dtype: str) -> None:
     x, out = numbers((3, 4), dtype), numbers((6, 10), dtype, 1)
     wanted = out.copy()
     wanted[1:6:2, 2:10:2] += x
-    run(lambda x, out, threads, _: kernels.add_strided_calls(x, out, (3, 4), (20, 2), dtype, threads, offset=12),
+    run(lambda x, out, threads,
+        _: kernels.add_strided_calls(x, out, (3, 4), (20, 2), dtype, threads, offset=12),
         wanted, x, initial=out)
 
 
@@ -151,7 +161,8 @@ def test_random_boxes_agree_with_numpy() -> None:
         rank = rng.integers(0, 6)
         shape = tuple(int(v) for v in rng.integers(1, 7, rank) * rng.choice([1, 1, 1, 6], rank))
         strides = [int(v) for v in rng.integers(-3, 4, rank) * rng.choice([1, 5, 40], rank)]
-        offset = -sum(min(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True)) + int(rng.integers(0, 3))
+        offset = -sum(min(0, (n - 1) * s)
+                      for n, s in zip(shape, strides, strict=True)) + int(rng.integers(0, 3))
         reach = 1 + offset + sum(max(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True))
         x = rng.integers(0, 2**16, reach).astype(np.uint16)
         wanted = np.lib.stride_tricks.as_strided(x[offset:], shape, [2 * s for s in strides]).copy()
@@ -167,21 +178,24 @@ def test_a_box_before_its_memory_or_of_odd_elements_is_refused() -> None:
 
 
 @pytest.mark.parametrize("checked", MODES)
-@pytest.mark.parametrize(("dtype", "value"), [("float32", -1.5), ("float64", np.nan), ("uint8", 255), ("bool", True),
+@pytest.mark.parametrize(("dtype", "value"),
+                         [("float32", -1.5), ("float64", np.nan), ("uint8", 255), ("bool", True),
                                               ("int64", -(2**62)), ("float16", 2.0), ("float32", -np.inf)])
 def test_fill(dtype: str, value, checked: bool) -> None:
     for n in (0, 1, 100) if checked else (0, 1, 63, 300_000):
-        run(lambda out, threads, _, n=n: kernels.fill_calls(out, n, value, dtype, threads), np.full(n, value, dtype),
-            checked=checked)
+        run(lambda out, threads, _, n=n: kernels.fill_calls(out, n, value, dtype, threads),
+            np.full(n, value, dtype), checked=checked)
 
 
 @pytest.mark.parametrize("checked", MODES)
-@pytest.mark.parametrize(("dtype", "start", "step"), [("float32", -7.7, 0.013), ("float64", 1, 0.1), ("int32", 5, -3),
+@pytest.mark.parametrize(("dtype", "start", "step"),
+                         [("float32", -7.7, 0.013), ("float64", 1, 0.1), ("int32", 5, -3),
                                                       ("int64", -(10**12), 10**10)])
 def test_range(dtype: str, start, step, checked: bool) -> None:
     n, kind = 1000, np.dtype(dtype).type
     wanted = (kind(start) + np.arange(n).astype(dtype) * kind(step)).astype(dtype)
-    run(lambda out, threads, _: kernels.range_calls(out, n, start, step, dtype, threads), wanted, checked=checked)
+    run(lambda out, threads, _: kernels.range_calls(out, n, start, step, dtype, threads), wanted,
+        checked=checked)
 
 
 @pytest.mark.slow
@@ -190,16 +204,18 @@ def test_range_is_tensorflows() -> None:
     tf = pytest.importorskip("tensorflow")
     for start, step in ((-7.7, 0.013), (1.3, 0.1)):
         wanted = tf.range(start, start + 5000 * step, step).numpy()
-        run(lambda out, threads, _, s=start, d=step, n=len(wanted): kernels.range_calls(out, n, s, d, "float32", threads),
-            wanted)
+        run(lambda out, threads, _, s=start, d=step,
+            n=len(wanted): kernels.range_calls(out, n, s, d, "float32", threads), wanted)
 
 
-# ------------------------------------------------------------------------------------------------ gather, scatter
+# ------------------------------------------------------------------------------------------------ gather,
+# scatter
 
 @pytest.mark.parametrize("checked", MODES)
 @pytest.mark.parametrize("index_dtype", ["int32", "int64"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "axis", "count"), [((5, 3), 0, 7), ((4, 6, 3), 1, 2), ((4, 6), 1, 9), ((3,), 0, 0)])
+@pytest.mark.parametrize(("shape", "axis", "count"),
+                         [((5, 3), 0, 7), ((4, 6, 3), 1, 2), ((4, 6), 1, 9), ((3,), 0, 0)])
 def test_gather(shape, axis: int, count: int, dtype: str, index_dtype: str, checked: bool) -> None:
     x = numbers(shape, dtype)
     indices = np.random.default_rng(1).integers(0, shape[axis], count).astype(index_dtype)
@@ -211,14 +227,17 @@ def test_gather(shape, axis: int, count: int, dtype: str, index_dtype: str, chec
 
 @pytest.mark.parametrize("checked", MODES)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
-@pytest.mark.parametrize(("shape", "axis", "count"), [((5, 3), 0, 70), ((4, 6, 3), 1, 2), ((4, 6), 1, 9), ((3,), 0, 0)])
-def test_scatter_add_is_the_gradient_of_gather(shape, axis: int, count: int, dtype: str, checked: bool) -> None:
+@pytest.mark.parametrize(("shape", "axis", "count"),
+                         [((5, 3), 0, 70), ((4, 6, 3), 1, 2), ((4, 6), 1, 9), ((3,), 0, 0)])
+def test_scatter_add_is_the_gradient_of_gather(shape, axis: int, count: int, dtype: str,
+                                               checked: bool) -> None:
     x = numbers(shape, dtype)
     indices = np.random.default_rng(1).integers(0, shape[axis], count)
     g = numbers(reference.gather(x, indices, axis).shape, dtype, 2)
     outer, inner = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1:]))
     run(lambda g, indices, out, threads, _: kernels.fill_calls(out, out.size, 0, dtype, threads)
-        + kernels.scatter_add_calls(g, indices, out, outer, shape[axis], inner, count, "int64", dtype, threads),
+        + kernels.scatter_add_calls(g, indices, out, outer, shape[axis], inner, count, "int64", dtype,
+                                    threads),
         reference.gather_gradient(g, x, indices, axis), g, indices, checked=checked)
 
 
@@ -229,8 +248,8 @@ def test_sums_of_repeated_indices_are_the_same_on_any_number_of_threads() -> Non
     for threads in (1, 2):
         memory = Memory()
         out = memory.put(np.zeros((50, 17)), np.float32)
-        calls = kernels.scatter_add_calls(memory.put(g), memory.put(indices), out, 1, 50, 17, 3000, "int64", "float32",
-                                          threads)
+        calls = kernels.scatter_add_calls(memory.put(g), memory.put(indices), out, 1, 50, 17, 3000, "int64",
+                                          "float32", threads)
         assert calls[0].parts == threads
         assert memory.run(calls) == 0
         results.append(out.tobytes())
@@ -257,7 +276,8 @@ def test_an_index_out_of_range_stops_with_its_position(bad: int, checked: bool) 
         kernels.take_rows_calls(x, index, start, taken, 4, 2, 5, 4, 4, 1),
         kernels.gather_nd_calls(x, rows, taken, (5,), 2, 4, "int64", 4, 1),
         kernels.scatter_add_calls(updates, index, out, 1, 5, 2, 4, "int64", "float32", 1),
-        kernels.scatter_add_calls(updates, index, out, 1, 5, 2, 4, "int64", "float32", 1, drop_negative=bad > 0),
+        kernels.scatter_add_calls(updates, index, out, 1, 5, 2, 4, "int64", "float32", 1,
+                                  drop_negative=bad > 0),
         kernels.scatter_nd_calls(updates, rows, out, (5,), 2, 4, "int64", "float32", 1),
         kernels.scatter_nd_calls(updates, rows, out, (5,), 2, 4, "int64", "float32", 1, add=False),
     ):
@@ -286,8 +306,8 @@ def test_gather_nd_and_scatter_nd(checked: bool) -> None:
     x, rng = numbers((4, 5, 3)), np.random.default_rng(3)
     indices = np.stack([rng.integers(0, 4, 9), rng.integers(0, 5, 9)], axis=1).astype(np.int32)
     taken = x[indices[:, 0], indices[:, 1]]
-    run(lambda x, i, out, threads, _: kernels.gather_nd_calls(x, i, out, (4, 5), 3, 9, "int32", 4, threads), taken, x,
-        indices, checked=checked)
+    run(lambda x, i, out, threads, _: kernels.gather_nd_calls(x, i, out, (4, 5), 3, 9, "int32", 4, threads),
+        taken, x, indices, checked=checked)
     updates, added, assigned = numbers((9, 3), seed=4), x.copy(), x.copy()
     np.add.at(added, (indices[:, 0], indices[:, 1]), updates)
     for row, update in zip(indices, updates, strict=True):
@@ -306,5 +326,6 @@ def test_one_hot(axis: int, dtype: str, on, off, checked: bool) -> None:
     indices = np.array([[0, 3, -1], [2, 5, 1]], np.int32)
     outer = {-1: 6, 0: 1, 1: 2}[axis]
     wanted = reference.one_hot(indices, 5, on, off, axis, dtype)
-    run(lambda i, out, threads, _: kernels.one_hot_calls(i, out, outer, 5, 6 // outer, on, off, "int32", dtype, threads),
+    run(lambda i, out, threads,
+        _: kernels.one_hot_calls(i, out, outer, 5, 6 // outer, on, off, "int32", dtype, threads),
         wanted, indices, checked=checked)

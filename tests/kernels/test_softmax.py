@@ -15,7 +15,8 @@ MODES = [False, pytest.param(True, marks=pytest.mark.checked)]
 CASES = [(shape, False) for shape in SHAPES] + [
     pytest.param(shape, True, marks=pytest.mark.checked) for shape in SHAPES if shape[0] * shape[1] < 1000]
 INF, NAN = np.inf, np.nan
-ODD_ROWS = [[INF, 1, 2], [NAN, 1, 2], [-INF, -INF, -INF], [-INF, 0, 1], [INF, -INF, INF], [1e4, -1e4, 0], [0, 0, 0]]
+ODD_ROWS = [[INF, 1, 2], [NAN, 1, 2], [-INF, -INF, -INF], [-INF, 0, 1], [INF, -INF, INF], [1e4, -1e4, 0],
+            [0, 0, 0]]
 
 
 def draw(shape, dtype, seed=0):
@@ -27,7 +28,8 @@ def tolerance(dtype: str) -> dict:
     return {"rtol": 20 * eps, "atol": 20 * eps}
 
 
-def forward(kind: str, x: np.ndarray, labels=None, threads: int = 2, checked: bool = False, in_place: bool = False):
+def forward(kind: str, x: np.ndarray, labels=None, threads: int = 2, checked: bool = False,
+            in_place: bool = False):
     """Run one of the kernels; a cross-entropy returns (loss, softmax)."""
     memory, dtype, (rows, classes) = Memory(), x.dtype.name, x.shape
     x = memory.put(x, shift=1)
@@ -41,8 +43,8 @@ def forward(kind: str, x: np.ndarray, labels=None, threads: int = 2, checked: bo
         return out
     loss, labels = memory.empty(rows, dtype), memory.put(labels)
     label_dtype = (labels.dtype.name,) if kind.startswith("sparse") else ()
-    calls = getattr(kernels, f"{kind}_calls")(x, labels, loss, out, rows, classes, dtype, *label_dtype, threads,
-                                              memory.scratch)
+    calls = getattr(kernels, f"{kind}_calls")(x, labels, loss, out, rows, classes, dtype, *label_dtype,
+                                              threads, memory.scratch)
     error = memory.run(calls, checked)
     return error or (loss, out)
 
@@ -70,7 +72,8 @@ def test_forward(kind: str, shape, dtype: str, checked: bool) -> None:
     exact = x.astype(np.float64)
     wanted = reduce_reference.logsumexp(exact, -1) if kind == "logsumexp" else getattr(reference, kind)(exact)
     for in_place in (False, True):
-        np.testing.assert_allclose(forward(kind, x, checked=checked, in_place=in_place), wanted, **tolerance(dtype))
+        np.testing.assert_allclose(forward(kind, x, checked=checked, in_place=in_place), wanted,
+                                   **tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -95,9 +98,11 @@ def test_sparse_cross_entropy(shape, dtype: str, label_dtype: str, checked: bool
     exact, index = x.astype(np.float64), labels.astype(np.int64)
     for in_place in (False, True):
         loss, p = forward("sparse_softmax_cross_entropy", x, labels, checked=checked, in_place=in_place)
-        np.testing.assert_allclose(loss, reference.sparse_softmax_cross_entropy(index, exact), **tolerance(dtype))
+        np.testing.assert_allclose(loss, reference.sparse_softmax_cross_entropy(index, exact),
+                                   **tolerance(dtype))
         np.testing.assert_allclose(p, reference.softmax(exact), **tolerance(dtype))
-        dx = gradient("sparse_softmax_cross_entropy", g, p, labels, checked=checked, over="y" if in_place else "")
+        dx = gradient("sparse_softmax_cross_entropy", g, p, labels, checked=checked,
+                      over="y" if in_place else "")
         wanted = reference.sparse_softmax_cross_entropy_gradient(g.astype(np.float64), index, exact)
         np.testing.assert_allclose(dx, wanted, rtol=tolerance(dtype)["rtol"], atol=100 * np.finfo(dtype).eps)
 
@@ -122,14 +127,16 @@ def test_dense_cross_entropy(shape, dtype: str, checked: bool) -> None:
                                   "softmax_cross_entropy"])
 def test_forward_is_the_same_on_any_number_of_threads(kind: str) -> None:
     x = draw((1001, 13), "float32")
-    labels = {"sparse_softmax_cross_entropy": np.arange(1001) % 13, "softmax_cross_entropy": np.abs(x)}.get(kind)
+    labels = {"sparse_softmax_cross_entropy": np.arange(1001) % 13,
+              "softmax_cross_entropy": np.abs(x)}.get(kind)
     one, two = (forward(kind, x, labels, threads) for threads in (1, 2))
     if kind.endswith("cross_entropy"):
         one, two = np.column_stack(one), np.column_stack(two)
     assert one.tobytes() == two.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["softmax", "log_softmax", "sparse_softmax_cross_entropy", "softmax_cross_entropy"])
+@pytest.mark.parametrize("kind",
+                         ["softmax", "log_softmax", "sparse_softmax_cross_entropy", "softmax_cross_entropy"])
 def test_gradient_is_the_same_on_any_number_of_threads(kind: str) -> None:
     y = reference.softmax(draw((1001, 13), "float32"))
     labels = {"sparse_softmax_cross_entropy": np.arange(1001) % 13, "softmax_cross_entropy": y}.get(kind)
@@ -159,7 +166,8 @@ def test_small_losses_keep_their_digits(dtype: str) -> None:
     """log(1 + e^-20) is far below the spacing of numbers near 1."""
     x = np.array([[20, 0], [0, 20]], dtype)
     wanted = [np.log1p(np.exp(-20)), 20]
-    np.testing.assert_allclose(forward("sparse_softmax_cross_entropy", x, np.array([0, 0]))[0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(forward("sparse_softmax_cross_entropy", x, np.array([0, 0]))[0], wanted,
+                               rtol=1e-6)
     np.testing.assert_allclose(forward("log_softmax", x)[:, 0], np.negative(wanted), rtol=1e-6)
 
 
@@ -172,7 +180,8 @@ def test_rows_with_infinities_and_nan(dtype: str) -> None:
         nan3, nan3, nan3, fractions, nan3, [1, 0, 0], [1 / 3] * 3], rtol=1e-6)
     log_third = np.log(1 / 3)
     np.testing.assert_allclose(forward("log_softmax", x), [
-        nan3, nan3, nan3, np.log(np.maximum(fractions, 0), where=[False, True, True], out=np.full(3, -INF)), nan3,
+        nan3, nan3, nan3, np.log(np.maximum(fractions, 0), where=[False, True, True],
+                                 out=np.full(3, -INF)), nan3,
         [0, -2e4, -1e4], [log_third] * 3], rtol=1e-6)
     np.testing.assert_allclose(forward("logsumexp", x), [
         INF, NAN, -INF, np.log(1 + np.e), INF, 1e4, np.log(3)], rtol=1e-6)
@@ -191,7 +200,8 @@ def test_error_is_within_twice_tensorflows(shape) -> None:
     pairs = {
         "softmax": (tf.nn.softmax(x), forward("softmax", x), reference.softmax(exact)),
         "log_softmax": (tf.nn.log_softmax(x), forward("log_softmax", x), reference.log_softmax(exact)),
-        "logsumexp": (tf.reduce_logsumexp(x, -1), forward("logsumexp", x), reduce_reference.logsumexp(exact, -1)),
+        "logsumexp": (tf.reduce_logsumexp(x, -1), forward("logsumexp", x),
+                      reduce_reference.logsumexp(exact, -1)),
         "sparse": (tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x),
                    forward("sparse_softmax_cross_entropy", x, labels)[0],
                    reference.sparse_softmax_cross_entropy(labels, exact)),

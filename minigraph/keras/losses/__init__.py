@@ -5,6 +5,7 @@ A loss object is its function with the function's own settings; the formulas sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from minigraph.keras.losses import functions
@@ -189,17 +190,17 @@ _registry = Registry("loss", "keras.losses", [*_CLASSES, *FUNCTIONS],
 get, deserialize = _registry.get, _registry.deserialize
 
 
-def resolve(identifier: Any, y_true, y_pred) -> Loss | None:
+def resolve(identifier: Any, target_shape: Sequence[int | None], output_shape: Sequence[int | None]) -> Loss | None:
     """The loss object for what was given to `compile`.
 
-    "crossentropy" and "ce" become the binary, sparse or categorical one by the shapes of targets and predictions, as in
-    Keras. Functions, names and classes become objects named after them.
+    "crossentropy" and "ce" become the binary, sparse or categorical one by the shapes of a batch, as in Keras.
+    Functions, names and classes become objects named after them.
     """
     from minigraph.keras.metrics.resolve import kind_of_answer
     found = identifier
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
         found = {"binary": binary_crossentropy, "sparse": sparse_categorical_crossentropy,
-                 "categorical": categorical_crossentropy}[kind_of_answer(y_true, y_pred)]
+                 "categorical": categorical_crossentropy}[kind_of_answer(target_shape, output_shape)]
     found = get(found)
     if found is None or isinstance(found, Loss):
         return found

@@ -18,6 +18,7 @@ from minigraph.keras.arguments import one_of
 from minigraph.keras.losses.functions import as_dtype, same_rank
 from minigraph.keras.naming import automatic_name, name_scope
 from minigraph.keras.serialization import serialize
+from minigraph.ops.dispatch import convert
 from minigraph.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
@@ -55,7 +56,7 @@ class Loss:
         """
         with name_scope(self.name):
             y_pred = as_dtype(y_pred, self._dtype, "y_pred")
-            y_true = (ops.convert_to_tensor(y_true) if self.integer_targets
+            y_true = (convert(y_true, name="y_true") if self.integer_targets
                       else as_dtype(y_true, self._dtype, "y_true"))
             values = as_dtype(self.call(y_true, y_pred), self._dtype, "loss values")
             return self._reduce(values, sample_weight, self.mask(y_true, y_pred))

@@ -1,0 +1,5 @@
+"""TensorFlow's `tf.compat`: older surfaces."""
+
+from minigraph.compat import v1
+
+__all__ = ["v1"]

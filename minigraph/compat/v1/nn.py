@@ -1,0 +1,25 @@
+"""TensorFlow 1's `tf.nn`: the top level's, adding to the default graph."""
+
+from __future__ import annotations
+
+
+def __getattr__(name: str):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    import minigraph.nn as nn
+    from minigraph.compat.v1 import _in_graph
+    if name == "softmax_cross_entropy_with_logits_v2":
+        name = "softmax_cross_entropy_with_logits"
+    return _in_graph(getattr(nn, name))
+
+
+def dropout(x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None):
+    """Dropout by the probability of keeping (old scripts) or of dropping (`rate`)."""
+    import minigraph as tf
+    from minigraph.compat.v1 import _in_graph
+    from minigraph.errors import InvalidArgumentError
+    if (keep_prob is None) == (rate is None):
+        raise InvalidArgumentError("dropout takes keep_prob or rate", where="tf.nn.dropout",
+                                   got=f"keep_prob={keep_prob}, rate={rate}", wanted="one of them",
+                                   fix="rate = 1 - keep_prob")
+    return _in_graph(tf.nn.dropout)(x, rate=1 - keep_prob if rate is None else rate, noise_shape=noise_shape, seed=seed)
