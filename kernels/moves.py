@@ -59,8 +59,8 @@ def transpose_tile(typing, x, source, x_stride, out, target, out_stride):
         with cgutils.for_range(builder, count) as i, cgutils.for_range(builder, count) as j:
             _move_one(context, builder,
                       x_, builder.add(builder.add(source, builder.mul(j.index, x_stride)), i.index),
-                      out_, builder.add(builder.add(target, builder.mul(i.index, out_stride)),
-                                        j.index), (x, out))
+                      out_, builder.add(builder.add(target, builder.mul(i.index, out_stride)), j.index),
+                      (x, out))
         return context.get_dummy_value()
 
     def codegen(context, builder, signature, arguments):

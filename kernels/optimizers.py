@@ -363,9 +363,8 @@ def adam_calls(
 ) -> list[Call]:
     """Adam (Kingma & Ba 2014), in place, with epsilon outside the bias correction. Keras's `Adam`.
 
-    tensors: (p, g, m, v, n) per parameter, with amsgrad (p, g, m, v, vhat, n). `iterations` is the address of
-    the int64 count of steps done before this one; advance it with `advance_calls` afterwards. With t =
-    iterations + 1:
+    tensors: (p, g, m, v, n) per parameter, with amsgrad (p, g, m, v, vhat, n). `iterations` is the address
+    of the int64 count of steps done before this one, t - 1; advance it with `advance_calls` afterwards.
         alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)
         m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  p -= m alpha / (sqrt(v) + epsilon)
     With amsgrad (Reddi et al. 2018) vhat = max(vhat, v) stands in for v in the last one.
@@ -449,8 +448,7 @@ def advance_calls(word, step: int = 1) -> list[Call]:
 
 # ------------------------------------------------------------------------------------------------ clipping
 #
-# Norms take two instructions: sums of squares of fixed chunks, in any order, then their sum, in a fixed
-# order.
+# Norms take two instructions: sums of squares of fixed chunks in any order, then their sum in a fixed order.
 
 
 @kernel(
@@ -630,8 +628,9 @@ def norms_calls(
 def clip_by_norm_calls(
     tensors: Sequence[Sequence], limit: float, dtype: str, threads: int, scratch: Callable[[int], object]
 ) -> list[Call]:
-    """Keras's `clipnorm`: out = x limit / max(norm, limit), each by its own. tensors: (x, out, n); out may be
-    x.
+    """Keras's `clipnorm`: out = x limit / max(norm, limit), each by its own norm.
+
+    tensors: (x, out, n); out may be x.
     """
     return _clip_norm_calls(tensors, limit, dtype, threads, scratch, together=False)
 

@@ -77,7 +77,6 @@ def _philox() -> SimpleNamespace:
     return SimpleNamespace(stream=stream, used=used, block=block, lane=lane)
 
 
-
 # Numbers are drawn four at a time: from one block of four words, or from two where a number takes two words.
 
 
@@ -87,8 +86,7 @@ def _blocks_per_draw(T) -> int:
 
 @cache
 def _units() -> dict[int, Callable]:
-    """By bits of a float: `units(number, key)` -> four integers u; u / 2^23 or u / 2^52 is uniform in [0, 1).
-    """
+    """By bits of a float: `units(number, key)`, four integers; over 2^23 or 2^52 they are uniform in [0, 1)."""
     from kernels.simd import device_function
     block, low23, low20, shift = _philox().block, np.uint64(0x7FFFFF), np.uint64(0xFFFFF), np.uint64(32)
 
@@ -125,7 +123,6 @@ def _fraction(T) -> Callable:
 
 _DRAW = "seed out n stateless p0 p1"
 _SEED, _OUT, _N, _STATELESS, _P0, _P1 = range(6)
-
 
 
 def _seed_count(stateless: int) -> int:
@@ -215,7 +212,7 @@ def _draw_integers(T) -> Callable:
 def _standard_normals(T) -> Callable:
     """`normals(number, key)`: four standard normals by Box and Muller's method (1958), the sine first.
 
-    log, sin and cos are the C library's, which TensorFlow's results agree with to the last bit.
+    log, sin and cos are the C library's: with glibc the results are TensorFlow's to the last bit.
     """
     from numba import types
 
@@ -324,8 +321,7 @@ def stateless_integers_calls(seed, out, n: int, low: int | None, high: int | Non
 
 def stateless_normal_calls(seed, out, n: int, mean: float, stddev: float, dtype: str, threads: int,
                            seed_dtype: str = "int32", stateless: bool = True) -> list[Call]:
-    """out[n] normal: `tf.random.stateless_normal`, equal where the C library's log, sin and cos are glibc's.
-    """
+    """out[n] normal: `tf.random.stateless_normal`, bit for bit where the C library is glibc."""
     return _draw_calls(random_normal, seed, out, n, float_bits(mean), float_bits(stddev), dtype, seed_dtype,
                        threads, stateless)
 
@@ -382,8 +378,8 @@ def _dropout(apply: bool) -> Callable:
 
 
 dropout = kernel("dropout", "x seed out mask n threshold scale", lambda a, dtypes: [
-    Touch(0, a[4] * _size(dtypes[0])), Touch(1, 2 * _size(dtypes[1])), Touch(2, a[4] * _size(dtypes[0]),
-                                                                             writes=True),
+    Touch(0, a[4] * _size(dtypes[0])), Touch(1, 2 * _size(dtypes[1])),
+    Touch(2, a[4] * _size(dtypes[0]), writes=True),
     Touch(3, a[4], writes=True)])(_dropout(apply=True))
 dropout_mask = kernel("dropout_mask", "x seed out mask n threshold scale", lambda a, dtypes: [
     Touch(1, 2 * _size(dtypes[1])), Touch(3, a[4], writes=True)])(_dropout(apply=False))
@@ -444,8 +440,8 @@ def dropout_grad_calls(dy, mask, dx, n: int, rate: float, dtype: str, threads: i
 
 # ------------------------------------------------------------------------------------------------ seeds
 
-@kernel("seed_next", "state out ordered", lambda a,
-        dtypes: [Touch(0, 16, writes=True), Touch(1, 8, writes=True)])
+@kernel("seed_next", "state out ordered", lambda a, dtypes: [
+    Touch(0, 16, writes=True), Touch(1, 8, writes=True)])
 def seed_next():
     """out = state mod (2^31 - 2), then the state moves on."""
     from numba import types

@@ -193,8 +193,7 @@ def copy_calls(x, out, nbytes: int, threads: int) -> list[Call]:
 
 def copy_strided_calls(x, out, shape: Sequence[int], strides: Sequence[int], itemsize: int, threads: int,
                        offset: int = 0) -> list[Call]:
-    """out[shape] contiguous = the elements of x at `offset` + index · strides (elements; also 0 or negative).
-    """
+    """out[shape] contiguous = the elements of x at `offset` + index · strides, which may be 0 or negative."""
     return _box_calls(copy_box, x, out, shape, strides, dense_strides(shape), offset, 0, carrier(itemsize),
                       threads)
 
@@ -216,9 +215,8 @@ def transpose_calls(x, out, shape: Sequence[int], axes: Sequence[int], itemsize:
                     threads: int) -> list[Call]:
     """out's axis k is axis axes[k] of x[shape]."""
     strides = dense_strides(shape)
-    return copy_strided_calls(x, out,
-                              [shape[axis] for axis in axes], [strides[axis] for axis in axes], itemsize,
-                              threads)
+    return copy_strided_calls(
+        x, out, [shape[axis] for axis in axes], [strides[axis] for axis in axes], itemsize, threads)
 
 
 def broadcast_calls(x, out, shape: Sequence[int], out_shape: Sequence[int], itemsize: int,
@@ -322,8 +320,7 @@ def _mirror_slabs(shape, paddings, mode: str):
 
 def pad_mirror_calls(x, out, shape: Sequence[int], paddings: Sequence[tuple[int, int]], mode: str,
                      itemsize: int, threads: int) -> list[Call]:
-    """out = x[shape] mirrored at its edges: "SYMMETRIC" repeats the edge (2 1 | 1 2 3), "REFLECT" does not.
-    """
+    """out = x[shape] mirrored at its edges: "SYMMETRIC" repeats the edge (2 1 | 1 2), "REFLECT" does not."""
     slabs = list(_mirror_slabs(shape, paddings, mode))
     strides = dense_strides(_padded(shape, paddings))
     corner = sum(before * stride for (before, _), stride in zip(paddings, strides, strict=True))
@@ -619,9 +616,9 @@ scatter_nd_update = kernel("scatter_nd_update", _SCATTER_ND, _scatter_nd_touches
 
 def scatter_nd_calls(updates, indices, out, lengths: Sequence[int], inner: int, count: int, index_dtype: str,
                      dtype: str, threads: int, add: bool = True) -> list[Call]:
-    """out[*lengths, inner] at the rows of indices[count, len(lengths)] += updates[count, inner], or = .
+    """out[*lengths, inner] += updates[count, inner] at the rows of indices[count, len(lengths)].
 
-    Rows are handled in order: sums accumulate, with add=False the last assignment wins. An index outside its
+    With add=False it is an assignment. Rows are handled in order: sums accumulate, the last assignment wins. An index outside its
     axis stops the program with error code 1 + its row.
     """
     block = [updates, indices, out, count, len(lengths), inner, math.prod(lengths) * inner, *lengths]

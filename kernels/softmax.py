@@ -115,8 +115,8 @@ def _softmax(loss: str = "") -> Callable:
 softmax = kernel("softmax", _FORWARD, _forward_touches())(_softmax())
 sparse_softmax_cross_entropy = kernel("sparse_softmax_cross_entropy", _FORWARD, _forward_touches("sparse"))(
     _softmax("sparse"))
-softmax_cross_entropy = kernel("softmax_cross_entropy", _FORWARD,
-                               _forward_touches("dense"))(_softmax("dense"))
+softmax_cross_entropy = kernel("softmax_cross_entropy", _FORWARD, _forward_touches("dense"))(
+    _softmax("dense"))
 
 
 @kernel("log_softmax", "x out rows classes", lambda a, dtypes: [
@@ -207,14 +207,16 @@ def _gradient(of_log: bool) -> Callable:
 
 
 softmax_grad = kernel("softmax_grad", "dy y dx rows classes", _gradient_touches)(_gradient(of_log=False))
-log_softmax_grad = kernel("log_softmax_grad", "dy y dx rows classes",
-                          _gradient_touches)(_gradient(of_log=True))
+log_softmax_grad = kernel("log_softmax_grad", "dy y dx rows classes", _gradient_touches)(
+    _gradient(of_log=True))
 
 
-@kernel("sparse_softmax_cross_entropy_grad", "dloss probabilities labels dlogits rows classes", lambda a,
-        dtypes: [
-    Touch(0, a[4] * _size(dtypes[0])), Touch(1, a[4] * a[5] * _size(dtypes[0])), Touch(2, a[4] * _size(dtypes[1])),
-    Touch(3, a[4] * a[5] * _size(dtypes[0]), writes=True)])
+_GRADIENT = "dloss probabilities labels dlogits rows classes"
+
+
+@kernel("sparse_softmax_cross_entropy_grad", _GRADIENT, lambda a, dtypes: [
+    Touch(0, a[4] * _size(dtypes[0])), Touch(1, a[4] * a[5] * _size(dtypes[0])),
+    Touch(2, a[4] * _size(dtypes[1])), Touch(3, a[4] * a[5] * _size(dtypes[0]), writes=True)])
 def sparse_softmax_cross_entropy_grad(T, L):
     """dlogits = dloss (p - one_hot(label))."""
     from kernels import simd
@@ -237,7 +239,7 @@ def sparse_softmax_cross_entropy_grad(T, L):
     return body
 
 
-@kernel("softmax_cross_entropy_grad", "dloss probabilities labels dlogits rows classes", lambda a, dtypes: [
+@kernel("softmax_cross_entropy_grad", _GRADIENT, lambda a, dtypes: [
     Touch(0, a[4] * _size(dtypes[0])),
     *(Touch(slot, a[4] * a[5] * _size(dtypes[0]), writes=slot == 3) for slot in (1, 2, 3))])
 def softmax_cross_entropy_grad(T):
@@ -299,8 +301,7 @@ def sparse_softmax_cross_entropy_calls(logits, labels, loss, probabilities, rows
 
 def sparse_softmax_cross_entropy_grad_calls(dloss, probabilities, labels, dlogits, rows: int, classes: int,
                                             dtype: str, label_dtype: str, threads: int) -> list[Call]:
-    """dlogits[rows, classes] = dloss (p - one_hot(label)); dlogits may be p. Bad label: error code 1 + row.
-    """
+    """dlogits[rows, classes] = dloss (p - one_hot(label)); dlogits may be p. Bad labels as in the loss."""
     return [Call(sparse_softmax_cross_entropy_grad, (dtype, label_dtype),
                  [dloss, probabilities, labels, dlogits, rows, classes], _parts(rows, classes, threads))]
 

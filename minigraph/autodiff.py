@@ -37,6 +37,10 @@ class Backward:
         return self.gradients.get(id(tensor))
 
 
+#: Called as listener(calls, result) after every backward walk; recorders listen here.
+listeners: list[Callable[[Sequence, Backward], None]] = []
+
+
 def is_differentiable(tensor: Tensor) -> bool:
     return tensor.spec.dtype.is_floating or tensor.spec.dtype.is_complex
 
@@ -90,6 +94,8 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
             result.contributions.setdefault(key(tensor), []).append(Contribution(call, position, term))
     for identity in list(pending):
         total(identity)
+    for listener in listeners:
+        listener(calls, result)
     return result
 
 
@@ -132,16 +138,19 @@ def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list
 
     targets = list(targets) if isinstance(targets, (list, tuple)) else [targets]
     graph = targets[0].graph
-    with graph.as_default():
+    calls = list(graph.nodes)
+    with graph.as_default(), graph.name_scope("gradients"):
         if seeds is None:
             seeds = [ops.ones_like(t) for t in targets]
-        key = variable_key
-        calls = list(graph.nodes)
+        result = backward(calls, targets, seeds, sources, variable_key, call_scope(graph))
+    return [result.gradients.get(variable_key(s)) for s in sources], result
 
-        def scope(call):
-            return graph.name_scope("gradients/" + call.name.rpartition("/")[2])
-        result = backward(calls, targets, seeds, sources, key, scope)
-    return [result.gradients.get(key(s)) for s in sources], result
+
+def call_scope(graph) -> Callable:
+    """For `backward`: groups the backward nodes of each call under the call's own name."""
+    def scope(call):
+        return graph.name_scope(call.name.rpartition("/")[2])
+    return scope
 
 
 def variable_key(tensor: Tensor) -> int:

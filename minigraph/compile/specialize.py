@@ -122,7 +122,7 @@ def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec
         return None
     if any(s.dtype.is_floating for s in specs) and node.op.name not in _EXACT:
         return None
-    if node.op.shape_only and len(node.op.shape_only) >= len(inputs):
+    if inputs and all(position in node.op.shape_only for position in range(len(inputs))):
         arrays = [np.broadcast_to(np.zeros((), v.dtype.numpy_dtype), v.shape) for v in inputs]
     elif all(v is not None for v in values):
         arrays = list(values)

@@ -203,6 +203,12 @@ class Trainer:
                 dataflow.advance(position, batch)
         return graph, inputs, result, position
 
+    def trace_training_step(self, data: ArrayData) -> tuple[Graph, list]:
+        """The graph of a training step on this batch, and its placeholders: what the stepper records."""
+        specs = [spec_of(a.shape, as_dtype(a.dtype)) for a in data.arrays]
+        graph, inputs, _, _ = self._trace("train", data.nest, specs, None, None)
+        return graph, inputs
+
     def _is_own_step(self, kind: str) -> bool:
         """Whether the step is the built-in one, whose logs are the metrics' results and need not be fetched."""
         base = {"train": Trainer.train_step, "test": Trainer.test_step}[kind]

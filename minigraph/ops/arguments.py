@@ -74,7 +74,7 @@ class NumberedOp(Op, abstract=True):
 
     def settle(self, inputs, attrs, values):
         """Drop the inputs that only gave numbers once all of those are known."""
-        if len(inputs) <= self.fixed or any(v is None for v in values[self.fixed:]):
+        if not any(has_given(value) for value in attrs.values()) or any(v is None for v in values[self.fixed:]):
             return inputs, attrs
         return inputs[:self.fixed], self.filled(values, attrs)
 

@@ -16,12 +16,13 @@ from minigraph.tensor import Tensor
 
 
 def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None,
-              on_node=None) -> dict[int, Tensor]:
+              on_node=None, before_node=None) -> dict[int, Tensor]:
     """Execute `nodes` (all by default) eagerly.
 
     Args:
         feeds: value -> eager tensor, for placeholders and whatever else is given from outside.
         on_node: called as on_node(node, inputs, outputs) after each.
+        before_node: called as before_node(node, inputs) before each.
 
     Returns: identity of each value -> its eager tensor.
     """
@@ -32,6 +33,8 @@ def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node]
                 continue
             name = node.op.name
             inputs = [known[id(v)] for v in node.inputs]
+            if before_node is not None:
+                before_node(node, inputs)
             if name == "const":
                 value = node.attrs["value"]
                 outputs = [value if isinstance(value, Tensor) else dispatch.eager_tensor(np.asarray(value))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigraph.autodiff import Backward, backward, variable_key
+from minigraph.autodiff import Backward, backward, call_scope, variable_key
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, UnconnectedError, UnsupportedError
 from minigraph.graph import Value, current_graph
 from minigraph.run import eager
@@ -198,26 +198,21 @@ class GradientTape:
         return pack_like(sources, results)
 
     def _backward(self, targets, sources, output_gradients) -> Backward:
+        graph = self._graph or next((t.graph for t in targets if isinstance(t, Value)), None)
+        if graph is None:
+            return backward(list(self._calls), targets, self._seeds(targets, output_gradients), sources, variable_key)
+        calls = graph.nodes[self._graph_start:] if self._recording else self._calls
+        calls = list(calls) or list(graph.nodes)
+        with graph.name_scope("gradients"):
+            return backward(calls, targets, self._seeds(targets, output_gradients), sources, variable_key,
+                            call_scope(graph))
+
+    def _seeds(self, targets, output_gradients) -> list[Tensor]:
         from minigraph import ops
         if output_gradients is None:
-            seeds = [ops.ones_like(t) for t in targets]
-        else:
-            seeds = [ops.ones_like(t) if g is None else ops.convert_to_tensor(g, dtype=t.dtype)
-                     for t, g in zip(targets, flatten(output_gradients), strict=True)]
-        graph = self._graph or next((t.graph for t in targets if isinstance(t, Value)), None)
-        calls = self._calls
-        if graph is not None:
-            if self._recording:
-                calls = graph.nodes[self._graph_start:]
-            calls = list(calls) or list(graph.nodes)
-
-            def scope(call):
-                return graph.name_scope("gradients/" + call.name.rpartition("/")[2])
-            return backward(calls, targets, seeds, sources, variable_key, scope)
-        if self._recording:
-            # The backward pass of a persistent tape that is still recording is recorded too (second order).
-            calls = list(calls)
-        return backward(calls, targets, seeds, sources, variable_key)
+            return [ops.ones_like(t) for t in targets]
+        return [ops.ones_like(t) if g is None else ops.convert_to_tensor(g, dtype=t.dtype)
+                for t, g in zip(targets, flatten(output_gradients), strict=True)]
 
     def why_none(self, source: Tensor) -> str:
         """Why the last `gradient` gave None for `source`, in words."""

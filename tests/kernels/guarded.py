@@ -48,8 +48,7 @@ class Memory:
         return self.put(np.full(size, 0xFF, np.uint8))
 
     def run(self, calls: Sequence[Call], checked: bool = False) -> int:
-        """Run calls and return their error code; fails the test if memory was touched that was not declared.
-        """
+        """Run calls and return their error code; fails if memory was touched that was not declared."""
         writable = [self._declared(call) for call in calls]
         before = [raw.copy() for raw in self._raws]
         error = (run_checked if checked else run_calls)(calls)

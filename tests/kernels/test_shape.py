@@ -1,6 +1,4 @@
-"""Copies between layouts, gather, scatter, one-hot, fill and range against the plain reference and
-TensorFlow.
-"""
+"""Copies between layouts, gather, scatter, one-hot, fill and range against the reference and TensorFlow."""
 
 import numpy as np
 import pytest
@@ -18,9 +16,7 @@ def numbers(shape, dtype="float32", seed=0) -> np.ndarray:
 
 
 def run(emit, wanted: np.ndarray, *operands, checked: bool = False, threads=(1, 2), initial=None) -> None:
-    """Run emit(operands..., out, threads, memory) and compare with `wanted`, bit for bit, on every thread
-    count.
-    """
+    """Run emit(operands..., out, threads, memory) on each number of threads; `out` must equal `wanted`."""
     for count in threads:
         memory = Memory()
         placed = [memory.put(operand, shift=k + 1) for k, operand in enumerate(operands)]
@@ -35,7 +31,7 @@ TRANSPOSES = [
     ((5, 3), (1, 0)), ((3, 4), (0, 1)), ((16, 16), (1, 0)), ((37, 50), (1, 0)), ((2, 3, 4), (2, 1, 0)),
     ((2, 35, 20), (0, 2, 1)), ((3, 1, 2, 5), (3, 0, 2, 1)), ((2, 3, 2, 3, 2), (4, 2, 0, 1, 3)), ((7,), (0,)),
     ((0, 4), (1, 0)), ((2, 20, 3, 17), (0, 3, 2, 1)), ((), ()),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("checked", MODES)
@@ -44,7 +40,7 @@ TRANSPOSES = [
 def test_transpose(shape, axes, dtype: str, checked: bool) -> None:
     x = numbers(shape, dtype)
     run(lambda x, out, threads, _: kernels.transpose_calls(x, out, shape, axes, x.itemsize, threads),
-        reference.transpose(x, axes), x, checked=checked)  # fmt: skip
+        reference.transpose(x, axes), x, checked=checked)
 
 
 @pytest.mark.parametrize(("shape", "axes"), [
@@ -76,9 +72,10 @@ def test_tile(shape, multiples, checked: bool) -> None:
 
 
 SLICES = [
-    ((7, 9), np.s_[1:6, 2:9]), ((7, 9), np.s_[::2, ::-1]), ((7, 9), np.s_[5:1:-2, 3:4]), ((4, 5, 6), np.s_[1:2, ::3, ::-2]),
+    ((7, 9), np.s_[1:6, 2:9]), ((7, 9), np.s_[::2, ::-1]), ((7, 9), np.s_[5:1:-2, 3:4]),
+    ((4, 5, 6), np.s_[1:2, ::3, ::-2]),
     ((5,), (np.s_[4:0:-1],)), ((5, 4), np.s_[2:2, :]), ((40, 33), np.s_[::-1, 1:]),
-]  # fmt: skip
+]
 
 
 def bounds(shape, key) -> tuple[list[int], list[int], list[int]]:
@@ -91,11 +88,11 @@ def bounds(shape, key) -> tuple[list[int], list[int], list[int]]:
 @pytest.mark.parametrize(("shape", "key"), SLICES)
 def test_slice_and_its_gradient(shape, key, dtype: str, checked: bool) -> None:
     x, (begin, steps, size) = numbers(shape, dtype), bounds(shape, key)
-    run(lambda x, out, threads,
-        _: kernels.slice_calls(x, out, shape, begin, steps, size, x.itemsize, threads),
+    run(lambda x, out, threads, _:
+        kernels.slice_calls(x, out, shape, begin, steps, size, x.itemsize, threads),
         reference.strided_slice(x, key), x, checked=checked)
-    run(lambda g, out, threads,
-        _: kernels.slice_grad_calls(g, out, shape, begin, steps, size, dtype, threads),
+    run(lambda g, out, threads, _:
+        kernels.slice_grad_calls(g, out, shape, begin, steps, size, dtype, threads),
         reference.strided_slice_gradient(x[key], x, key), x[key].copy(), checked=checked)
 
 
@@ -118,8 +115,8 @@ def test_concat(axis: int, checked: bool) -> None:
 
 @pytest.mark.parametrize("checked", MODES)
 @pytest.mark.parametrize(("shape", "paddings"), [
-    ((5,), ((2, 1),)), ((4, 3), ((1, 2), (0, 2))), ((3, 4, 5), ((1, 0), (2, 3), (0, 4))), ((4, 40),
-                                                                                           ((0, 0), (3, 3)))])
+    ((5,), ((2, 1),)), ((4, 3), ((1, 2), (0, 2))), ((3, 4, 5), ((1, 0), (2, 3), (0, 4))),
+    ((4, 40), ((0, 0), (3, 3)))])
 @pytest.mark.parametrize("mode", ["CONSTANT", "REFLECT", "SYMMETRIC"])
 def test_pad_and_its_gradient(shape, paddings, mode: str, checked: bool) -> None:
     x = numbers(shape)
@@ -149,8 +146,8 @@ def test_add_into_a_window(dtype: str) -> None:
     x, out = numbers((3, 4), dtype), numbers((6, 10), dtype, 1)
     wanted = out.copy()
     wanted[1:6:2, 2:10:2] += x
-    run(lambda x, out, threads,
-        _: kernels.add_strided_calls(x, out, (3, 4), (20, 2), dtype, threads, offset=12),
+    run(lambda x, out, threads, _:
+        kernels.add_strided_calls(x, out, (3, 4), (20, 2), dtype, threads, offset=12),
         wanted, x, initial=out)
 
 
@@ -204,12 +201,11 @@ def test_range_is_tensorflows() -> None:
     tf = pytest.importorskip("tensorflow")
     for start, step in ((-7.7, 0.013), (1.3, 0.1)):
         wanted = tf.range(start, start + 5000 * step, step).numpy()
-        run(lambda out, threads, _, s=start, d=step,
-            n=len(wanted): kernels.range_calls(out, n, s, d, "float32", threads), wanted)
+        run(lambda out, threads, _, s=start, d=step:
+            kernels.range_calls(out, out.size, s, d, "float32", threads), wanted)
 
 
-# ------------------------------------------------------------------------------------------------ gather,
-# scatter
+# ---------------------------------------------------------------------------------------- gather and scatter
 
 @pytest.mark.parametrize("checked", MODES)
 @pytest.mark.parametrize("index_dtype", ["int32", "int64"])
@@ -326,6 +322,6 @@ def test_one_hot(axis: int, dtype: str, on, off, checked: bool) -> None:
     indices = np.array([[0, 3, -1], [2, 5, 1]], np.int32)
     outer = {-1: 6, 0: 1, 1: 2}[axis]
     wanted = reference.one_hot(indices, 5, on, off, axis, dtype)
-    run(lambda i, out, threads,
-        _: kernels.one_hot_calls(i, out, outer, 5, 6 // outer, on, off, "int32", dtype, threads),
+    run(lambda i, out, threads, _:
+        kernels.one_hot_calls(i, out, outer, 5, 6 // outer, on, off, "int32", dtype, threads),
         wanted, indices, checked=checked)
