@@ -1,8 +1,9 @@
 """Element-wise functions: one kernel per function and dtype, all behind the argument block `x y z out n`.
 
-`FUNCTIONS` is the table the engine enumerates: what a function takes and returns, and for which dtypes it exists.
-Operands are contiguous and of one length here; broadcasting and chains of functions are `kernels.fused`. A result may
-lie exactly on an operand of the same item size. NaN and infinity behave as in TensorFlow.
+`FUNCTIONS` is the table the engine enumerates: what a function takes and returns, and for which dtypes it
+exists. Operands are contiguous and of one length here; broadcasting and chains of functions are
+`kernels.fused`. A result may lie exactly on an operand of the same item size. NaN and infinity behave as in
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ PARALLEL_FROM = 16384
 class Function:
     """One element-wise function.
 
-    `operands` and `result` name dtypes: "T" is the function's own dtype (one of `dtypes`), "U" the target of `cast`,
-    anything else is that dtype.
+    `operands` and `result` name dtypes: "T" is the function's own dtype (one of `dtypes`), "U" the target of
+    `cast`, anything else is that dtype.
     """
 
     name: str
@@ -50,8 +51,8 @@ class Function:
         (('bool', 'float32', 'float32'), 'float32')
         """
         if len(dtypes) != 1 + (self.result == "U") or dtypes[0] not in self.dtypes:
-            raise ValueError(f"{self.name}: dtypes {tuple(dtypes)}; it takes {' '.join(self.operands)} -> {self.result} "
-                             f"with T one of {', '.join(self.dtypes)}")
+            raise ValueError(f"{self.name}: dtypes {tuple(dtypes)}; it takes {' '.join(self.operands)} -> "
+                             f"{self.result} with T one of {', '.join(self.dtypes)}")
         known = dict(zip("TU", dtypes, strict=False))
         return tuple(known.get(o, o) for o in self.operands), known.get(self.result, self.result)
 
@@ -59,8 +60,8 @@ class Function:
 class Scalar(NamedTuple):
     """A scalar function with operands it cannot take in its stride.
 
-    Where `unusual` holds for any operand of a share, the whole share is computed by `instead`; without one the kernel
-    stops with 1 + the position of the first such operand.
+    Where `unusual` holds for any operand of a share, the whole share is computed by `instead`; without one
+    the kernel stops with 1 + the position of the first such operand.
     """
 
     compute: Callable
@@ -72,7 +73,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def function(signature: str, dtypes: tuple[str, ...] = FLOATS):
-    """Declare an element-wise function; decorates `build(*types)`, which returns the scalar function or a Scalar."""
+    """Declare an element-wise function; decorates `build(*types) -> scalar function or Scalar`."""
     takes, _, result = signature.partition("->")
     operands, result = tuple(takes.split()), result.strip()
 
@@ -81,19 +82,22 @@ def function(signature: str, dtypes: tuple[str, ...] = FLOATS):
 
         def touches(block: Sequence[int], dtypes: tuple[str, ...]) -> list[Touch]:
             read, written = FUNCTIONS[name].signature(dtypes)
-            return [*(Touch(slot, block[4] * ITEM_SIZE[dtype], dtype=dtype) for slot, dtype in enumerate(read)),
-                    Touch(3, block[4] * ITEM_SIZE[written], writes=True, dtype=written)]
+            n = block[4]
+            return [*(Touch(slot, n * ITEM_SIZE[dtype], dtype=dtype) for slot, dtype in enumerate(read)),
+                    Touch(3, n * ITEM_SIZE[written], writes=True, dtype=written)]
 
         def source(*types):
             return _body(build(*types), [_resolve(o, types) for o in operands], _resolve(result, types))
         source.__module__ = __name__
-        FUNCTIONS[name] = Function(name, operands, result, dtypes, kernel(name, "x y z out n", touches)(source))
+        declared = kernel(name, "x y z out n", touches)(source)
+        FUNCTIONS[name] = Function(name, operands, result, dtypes, declared)
         return FUNCTIONS[name]
     return register
 
 
-def elementwise_calls(name: str, operands: Sequence, out, n: int, dtypes: Sequence[str], threads: int) -> list[Call]:
-    """out[i] = name(operands[0][i], …) for i < n; every operand contiguous, `dtypes` the function's own (T, or T U)."""
+def elementwise_calls(name: str, operands: Sequence, out, n: int, dtypes: Sequence[str],
+                      threads: int) -> list[Call]:
+    """out[i] = name(operands[0][i], …) for i < n, all contiguous; `dtypes` is the function's T (and U)."""
     FUNCTIONS[name].signature(dtypes)
     if n == 0:
         return []
@@ -101,12 +105,12 @@ def elementwise_calls(name: str, operands: Sequence, out, n: int, dtypes: Sequen
     return [Call(FUNCTIONS[name].kernel, tuple(dtypes), block, threads if n >= PARALLEL_FROM else 1)]
 
 
-# ------------------------------------------------------------------------------------------------ loops
+# ---------------------------------------------------------------------------------------- loops
 
 
 def _resolve(name: str, types: tuple):
     import numba
-    return types["TU".index(name)] if name in ("T", "U") else numba.uint8 if name == "bool" else getattr(numba, name)
+    return types["TU".index(name)] if name in ("T", "U") else {"bool": numba.uint8}[name]
 
 
 def _body(scalar: Callable | Scalar, types: list, result) -> Callable:
@@ -115,10 +119,10 @@ def _body(scalar: Callable | Scalar, types: list, result) -> Callable:
     if isinstance(scalar, Scalar):
         compute, unusual = simd.device_function(scalar.compute), simd.device_function(scalar.unusual)
         instead = scalar.instead and simd.device_function(scalar.instead)
-        make = {1: _guarded_unary, 2: _guarded_binary}[len(types)]
-        return make(compute, unusual, instead, *map(simd.view, types), simd.view(result))
-    make = {1: _unary, 2: _binary, 3: _ternary}[len(types)]
-    return make(simd.device_function(scalar), *map(simd.view, types), simd.view(result))
+        guarded: Callable = (_guarded_unary, _guarded_binary)[len(types) - 1]
+        return guarded(compute, unusual, instead, *map(simd.view, types), simd.view(result))
+    plain: Callable = (_unary, _binary, _ternary)[len(types) - 1]
+    return plain(simd.device_function(scalar), *map(simd.view, types), simd.view(result))
 
 
 def _unary(compute, view_x, view_out) -> Callable:
@@ -212,25 +216,29 @@ def _typed(T, *values: float):
     return typed if len(typed) > 1 else typed[0]
 
 
-# ------------------------------------------------------------------------------------------------ arithmetic
+# ---------------------------------------------------------------------------------------- arithmetic
 
 @function("T -> T", ALL)
 def identity(T):
+    """x."""
     return lambda x: x
 
 
 @function("T T -> T", NUMBERS)
 def add(T):
+    """x + y."""
     return lambda x, y: x + y
 
 
 @function("T T -> T", NUMBERS)
 def sub(T):
+    """x - y."""
     return lambda x, y: x - y
 
 
 @function("T T -> T", NUMBERS)
 def mul(T):
+    """x·y."""
     return lambda x, y: x * y
 
 
@@ -242,6 +250,7 @@ def muladd(T):
 
 @function("T T -> T")
 def div(T):
+    """x / y."""
     return lambda x, y: x / y
 
 
@@ -373,16 +382,19 @@ def clip(T):
 
 @function("T T -> T", SIGNED)
 def squared_difference(T):
+    """(x - y)²."""
     return lambda x, y: (x - y) * (x - y)
 
 
 @function("T -> T", SIGNED)
 def neg(T):
+    """-x."""
     return lambda x: -x
 
 
 @function("T -> T", SIGNED)
 def abs_(T):
+    """x without its sign."""
     from kernels.vector_math import choose, magnitude
     if _is_float(T):
         return lambda x: magnitude(x)
@@ -399,11 +411,13 @@ def sign(T):
 
 @function("T -> T", SIGNED)
 def square(T):
+    """x²."""
     return lambda x: x * x
 
 
 @function("T -> T")
 def sqrt(T):
+    """√x; NaN below 0."""
     from kernels.vector_math import square_root
     return lambda x: square_root(x)
 
@@ -418,20 +432,23 @@ def rsqrt(T):
 
 @function("T -> T")
 def reciprocal(T):
+    """1 / x."""
     one = _typed(T, 1)
     return lambda x: one / x
 
 
-# ------------------------------------------------------------------------------------------------ rounding
+# ---------------------------------------------------------------------------------------- rounding
 
 @function("T -> T")
 def floor(T):
+    """The largest integer not above x."""
     from kernels.vector_math import floor
     return lambda x: floor(x)
 
 
 @function("T -> T")
 def ceil(T):
+    """The smallest integer not below x."""
     from kernels.vector_math import ceil
     return lambda x: ceil(x)
 
@@ -469,45 +486,53 @@ def nonzero(T):
     return lambda x: x != 0
 
 
-# ------------------------------------------------------------------------------------------------ comparison
+# ---------------------------------------------------------------------------------------- comparison
 
 @function("T T -> bool", ALL)
 def equal(T):
+    """x = y; NaN equals nothing."""
     return lambda x, y: x == y
 
 
 @function("T T -> bool", ALL)
 def not_equal(T):
+    """x ≠ y."""
     return lambda x, y: x != y
 
 
 @function("T T -> bool", NUMBERS)
 def less(T):
+    """x < y."""
     return lambda x, y: x < y
 
 
 @function("T T -> bool", NUMBERS)
 def less_equal(T):
+    """x ≤ y."""
     return lambda x, y: x <= y
 
 
 @function("T T -> bool", NUMBERS)
 def greater(T):
+    """x > y."""
     return lambda x, y: x > y
 
 
 @function("T T -> bool", NUMBERS)
 def greater_equal(T):
+    """x ≥ y."""
     return lambda x, y: x >= y
 
 
 @function("T -> bool")
 def is_nan(T):
+    """Whether x is not a number."""
     return lambda x: x != x
 
 
 @function("T -> bool")
 def is_inf(T):
+    """Whether x is infinite."""
     from kernels.vector_math import magnitude
     infinity = _typed(T, float("inf"))
     return lambda x: magnitude(x) == infinity
@@ -515,6 +540,7 @@ def is_inf(T):
 
 @function("T -> bool")
 def is_finite(T):
+    """Whether x is neither infinite nor NaN."""
     from kernels.vector_math import magnitude
     infinity = _typed(T, float("inf"))
     return lambda x: magnitude(x) < infinity
@@ -522,21 +548,25 @@ def is_finite(T):
 
 @function("T T -> T", ("bool",))
 def logical_and(T):
+    """Both."""
     return lambda x, y: x & y
 
 
 @function("T T -> T", ("bool",))
 def logical_or(T):
+    """At least one."""
     return lambda x, y: x | y
 
 
 @function("T T -> T", ("bool",))
 def logical_xor(T):
+    """Exactly one."""
     return lambda x, y: x ^ y
 
 
 @function("T -> T", ("bool",))
 def logical_not(T):
+    """The opposite."""
     return lambda x: x ^ 1
 
 
@@ -547,7 +577,7 @@ def select(T):
     return lambda condition, x, y: choose(condition != 0, x, y)
 
 
-# ------------------------------------------------------------------------------------------------ mathematics
+# ---------------------------------------------------------------------------------------- mathematics
 
 def _from_vector_math(*names: str) -> None:
     """Functions that are vector_math's own."""
@@ -560,8 +590,8 @@ def _from_vector_math(*names: str) -> None:
         function("T -> T")(build)
 
 
-_from_vector_math("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "atan", "asin", "acos", "sinh",
-                  "cosh", "asinh", "acosh", "atanh")
+_from_vector_math("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "atan", "asin",
+                  "acos", "sinh", "cosh", "asinh", "acosh", "atanh")
 
 
 @function("T -> T")
@@ -595,7 +625,7 @@ def _angle_functions(*names: str) -> None:
 _angle_functions("sin", "cos", "tan")
 
 
-# ------------------------------------------------------------------------------------------------ activations
+# ---------------------------------------------------------------------------------------- activations
 
 @function("T -> T", SIGNED)
 def relu(T):
@@ -670,8 +700,8 @@ def hard_sigmoid(T):
     return compute
 
 
-#: √½, √(2/π) and the cubic coefficient of GELU (Hendrycks & Gimpel 2016). TensorFlow rounds the first and the last to
-#: float32, which shows in float64.
+#: √½, √(2/π) and the cubic coefficient of GELU (Hendrycks & Gimpel 2016). TensorFlow rounds the first and
+#: the last to float32, which shows in float64.
 _ROOT_HALF, _GELU = 0.707106769084930419921875, (0.79788456080286535588, 0.0447149984538555145263671875)
 
 
@@ -679,7 +709,7 @@ _ROOT_HALF, _GELU = 0.707106769084930419921875, (0.79788456080286535588, 0.04471
 def gelu(T):
     """x/2·(1 + erf(x/√2))."""
     from kernels.vector_math import erf
-    half, one, root_half, erf_ = *_typed(T, 0.5, 1, _ROOT_HALF), erf(T)
+    erf_, (half, one, root_half) = erf(T), _typed(T, 0.5, 1, _ROOT_HALF)
     return lambda x: half * x * (one + erf_(root_half * x))
 
 
@@ -687,11 +717,11 @@ def gelu(T):
 def gelu_tanh(T):
     """x/2·(1 + tanh(u)) = x·sigmoid(2u) with u = √(2/π)·(x + 0.044715·x³)."""
     from kernels.vector_math import sigmoid
-    one, doubled, cubic, sigmoid_ = *_typed(T, 1, 2 * _GELU[0], _GELU[1]), sigmoid(T)
+    sigmoid_, (one, doubled, cubic) = sigmoid(T), _typed(T, 1, 2 * _GELU[0], _GELU[1])
     return lambda x: x * sigmoid_(doubled * x * (one + cubic * x * x))
 
 
-# ------------------------------------------------------------------------------------------------ their gradients
+# ---------------------------------------------------------------------------------------- their gradients
 # dy is the gradient of the result y = f(x).
 
 @function("T T -> T")
@@ -793,7 +823,7 @@ def gelu_grad(T):
 def gelu_tanh_grad(T):
     """(dy, x) -> dy·(s + x·s·(1 - s)·d) with s = sigmoid(2u) of `gelu_tanh` and d the derivative of 2u."""
     from kernels.vector_math import sigmoid
-    one, doubled, cubic, three, sigmoid_ = *_typed(T, 1, 2 * _GELU[0], _GELU[1], 3), sigmoid(T)
+    sigmoid_, (one, doubled, cubic, three) = sigmoid(T), _typed(T, 1, 2 * _GELU[0], _GELU[1], 3)
 
     def compute(dy, x):
         square = cubic * x * x

@@ -1,12 +1,14 @@
 """Broadcasting and chains of element-wise functions in one pass over memory, without compiling anything.
 
-The driver `fused` cuts the output into blocks that fit the first-level cache and, block by block, calls the ordinary
-element-wise kernels through their addresses. Values between the functions stay in a few block-sized temporaries in
-scratch memory; broadcast operands are unfolded into such temporaries, once where their period divides the block. So
-any graph of element-wise functions is one instruction, and costs one read of each input and one write of each output.
+The driver `fused` cuts the output into blocks that fit the first-level cache and, block by block, calls the
+ordinary element-wise kernels through their addresses. Values between the functions stay in a few
+block-sized temporaries in scratch memory; broadcast operands are unfolded into such temporaries, once where
+their period divides the block. So any graph of element-wise functions is one instruction, and costs one
+read of each input and one write of each output.
 
-Each block is read before it is written: no function that reads an input in place runs after one that writes an
-output in place. An output may therefore lie exactly on an input of the same item size that is not broadcast.
+Each block is read before it is written: no function that reads an input in place runs after one that writes
+an output in place. An output may therefore lie exactly on an input of the same item size that is not
+broadcast.
 
 This module knows the functions of `kernels.elementwise` by name only.
 """
@@ -30,7 +32,7 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 512, 4096
 _HEADER = "n block registers loads steps scratch part_bytes parts"
 N, BLOCK, REGISTERS, LOADS, STEPS, SCRATCH, PART_BYTES, PARTS = range(len(_HEADER.split()))
 HEADER_WORDS = len(_HEADER.split())
-#: A register: address or 0 for scratch, offset in a part's scratch, bytes per element to advance, how it is used.
+#: A register: address (0: scratch), offset in a part's scratch, bytes per element to advance, how it is used.
 REGISTER_WORDS = 4
 TEMPORARY, READ, WRITTEN = range(3)
 #: A load: loader, source, register, whether once is enough, words of its layout; then the layout.
@@ -43,7 +45,7 @@ MICRO_WORDS = 5
 Layout = tuple[tuple[int, int], ...]
 
 
-# ------------------------------------------------------------------------------------------------ kernels
+# ---------------------------------------------------------------------------------------- kernels
 
 
 def _layout_items(words: Sequence[int]) -> int:
@@ -60,8 +62,9 @@ def _load_touches(block: Sequence[int], dtypes: tuple[str, ...]) -> list[Touch]:
 def load_runs(T):
     """Unfold elements [start, start + count) of a strided view of x into out.
 
-    `layout` is the address of (period, rank, size, stride, size, stride, …), rank at least 2, strides in elements.
-    The view repeats after `period` elements; 0 stands for not within a block, else start is a multiple of it.
+    `layout` is the address of (period, rank, size, stride, size, stride, …): rank at least 2, strides in
+    elements. The view repeats after `period` elements; 0 stands for not within a block, else start is a
+    multiple of it.
     """
     from numba import int64
 
@@ -191,7 +194,7 @@ def fused():
     return body
 
 
-# ------------------------------------------------------------------------------------------------ planning
+# ---------------------------------------------------------------------------------------- planning
 
 
 def collapse(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
@@ -266,14 +269,15 @@ def _lines(size: int) -> int:
 
 
 def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Sequence[tuple[Any, str, int]],
-                steps: Sequence[tuple[str, Sequence[str], Sequence[int], int]], shape: Sequence[int], threads: int,
-                scratch: Callable[[int], Any]) -> list[Call]:
+                steps: Sequence[tuple[str, Sequence[str], Sequence[int], int]], shape: Sequence[int],
+                threads: int, scratch: Callable[[int], Any]) -> list[Call]:
     """Calls that evaluate element-wise functions over `shape`, broadcasting the inputs.
 
     `inputs`: (ref, dtype, strides), strides in elements for each axis of `shape`, 0 along broadcast axes.
-    `steps`: (function name, its dtypes, operand registers, result register) in order; registers 0 … are the inputs,
-    each result is a new one. `outputs`: (ref, dtype, register), contiguous in `shape`; a register may be an input,
-    which is then copied (broadcast). An integer function that cannot divide returns 1 + the flat position.
+    `steps`: (function name, its dtypes, operand registers, result register) in order; registers 0 … are the
+    inputs, each result is the next one. `outputs`: (ref, dtype, register), contiguous in `shape`; a
+    register may be an input, which is then copied (broadcast). An integer function that cannot divide
+    returns 1 + the flat position.
     """
     n = prod(shape)
     if n == 0:
@@ -287,8 +291,8 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
         takes, gives = FUNCTIONS[name].signature(dtypes)
         if result != len(known) or [known[o] for o in operands] != list(takes):
             raise ValueError(f"fused step {name} -> register {result}: operands are "
-                             f"{[known[o] for o in operands]}, the function takes {list(takes)} and the next free "
-                             f"register is {len(known)}")
+                             f"{[known[o] for o in operands]}, the function takes {list(takes)} and the next "
+                             f"free register is {len(known)}")
         known.append(gives)
         registers.append(_Register(ITEM_SIZE[gives]))
     work = [(KernelRef(FUNCTIONS[name].kernel, tuple(dtypes)), list(operands), result)
@@ -301,8 +305,8 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
 
 def _input_register(shape: Sequence[int], strides: Sequence[int], item: int, ref) -> _Register:
     if min(strides, default=0) < 0 or len(strides) != len(shape):
-        raise ValueError(f"fused input: strides {tuple(strides)} for shape {tuple(shape)}; one stride >= 0 per axis is "
-                         "supported")
+        raise ValueError(f"fused input: strides {tuple(strides)} for shape {tuple(shape)}; one stride >= 0 "
+                         "per axis is supported")
     sizes, (steps,) = collapse(shape, [strides])
     layout = tuple(zip(sizes, steps, strict=True))
     if layout in ((), ((prod(shape), 1),)):
@@ -330,10 +334,11 @@ def _single_function(registers: list[_Register], inputs: int, outputs: Sequence,
 
 def _place_outputs(registers: list[_Register], inputs: int, outputs: Sequence, dtypes: Sequence[str],
                    work: list, n: int) -> None:
-    """Let steps write outputs in place where nothing reads an input in place afterwards; copy the others at the end."""
+    """Let steps write outputs where nothing reads an input in place afterwards; copy the others last."""
     for _, dtype, register in outputs:
         if dtypes[register] != dtype:
-            raise ValueError(f"fused output of register {register} is {dtype}, the register is {dtypes[register]}")
+            raise ValueError(f"fused output of register {register} is {dtype}, the register is "
+                             f"{dtypes[register]}")
         if register < inputs and registers[register].use == READ:
             # Copied at the end, when an output that lies on it may be written already: read it at the start.
             registers[register].use = TEMPORARY
@@ -405,7 +410,8 @@ def _call(registers: list[_Register], work: list, pieces: _Pieces, n: int, block
     """The driver's argument block."""
     offsets, part_bytes = pieces.offsets(block, _lines(8 * (len(registers) + MICRO_WORDS)))
     loads = [number for number, register in enumerate(registers) if register.layout and register.piece >= 0]
-    words: list = [n, block, len(registers), len(loads), len(work), scratch(part_bytes * parts), part_bytes, parts]
+    memory = scratch(part_bytes * parts)
+    words: list = [n, block, len(registers), len(loads), len(work), memory, part_bytes, parts]
     for register in registers:
         if register.use == TEMPORARY:
             words += [0, offsets[register.piece] if register.piece >= 0 else 0, 0, TEMPORARY]

@@ -1,9 +1,9 @@
-"""How element-wise loops touch memory: reads and writes the compiler may vectorise even in place, and shares of work.
+"""How element-wise loops touch memory: reads and writes that vectorise even in place, and shares of the work.
 
-A loop whose result may lie exactly on an operand (the memory planner does that) defeats LLVM's run-time overlap
-check and falls back to one element at a time. `read` and `write` carry the promise that makes the check needless:
-iteration i reads only elements i and then writes only element i, so no iteration sees what another one wrote.
-Importing this module imports Numba.
+A loop whose result may lie exactly on an operand (the memory planner does that) defeats LLVM's run-time
+overlap check and falls back to one element at a time. `read` and `write` carry the promise that makes the
+check needless: iteration i reads only elements i and then writes only element i, so no iteration sees what
+another one wrote. Importing this module imports Numba.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def _cutter() -> Callable:
 # ------------------------------------------------------------------------------------------------ updates
 #
 # A block is a head (below; h0, h1, h2 are hyper-parameters as float64 bits, `total` counts all elements),
-# then for each tensor the addresses of parameter, gradient and state, and its size.
+# then for each tensor the addresses of parameter, gradient and state, and its size. Some hyper-parameters are
+# rounded to float32 even for float64 variables: those that Keras casts as a tensor of their own.
 
 _HEAD = "lr iterations h0 h1 h2 total tensors"
 _LR, _ITERATIONS, _H0, _H1, _H2, _TOTAL, _TENSORS, _FIRST = range(8)
@@ -101,7 +102,7 @@ def _momentum(nesterov: bool) -> Callable:
 
         def body(a, part, parts):
             lr = T(rate(a[_LR], 1)[0])
-            mu = T(number(a[_H0]))
+            mu = T(np.float32(number(a[_H0])))
             start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
             for tensor in range(a[_TENSORS]):
                 row = _FIRST + 4 * tensor
@@ -150,7 +151,7 @@ def _adam(amsgrad: bool) -> Callable:
             beta_1, beta_2 = number(a[_H0]), number(a[_H1])
             rest1, rest2 = T(1.0 - beta_1), T(1.0 - beta_2)
             epsilon = T(number(a[_H2]))
-            # beta^step by squaring, in float64; Keras rounds beta to float32 first, whatever T is.
+            # beta^step by squaring, in float64: as exact as a power in T can be.
             step = words(a[_ITERATIONS], 1)[0] + 1
             square1, square2 = np.float64(np.float32(beta_1)), np.float64(np.float32(beta_2))
             power1, power2 = 1.0, 1.0
@@ -290,7 +291,7 @@ def weight_decay(T, R):
     view, rate, cut, number = simd.view(T), simd.view(R), _cutter(), vector_math.from_bits
 
     def body(a, part, parts):
-        lr, decay = T(rate(a[_LR], 1)[0]), T(number(a[_H0]))
+        lr, decay = T(rate(a[_LR], 1)[0]), T(np.float32(number(a[_H0])))
         start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
         for tensor in range(a[_TENSORS]):
             n = a[_FIRST + 2 * tensor + 1]

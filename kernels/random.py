@@ -86,7 +86,7 @@ def _blocks_per_draw(T) -> int:
 
 @cache
 def _units() -> dict[int, Callable]:
-    """By bits of a float: `units(number, key)`, four integers; over 2^23 or 2^52 they are uniform in [0, 1)."""
+    """By bits of a float: `units(number, key)`, four integers u; u / 2^23 or u / 2^52 lies in [0, 1)."""
     from kernels.simd import device_function
     block, low23, low20, shift = _philox().block, np.uint64(0x7FFFFF), np.uint64(0xFFFFF), np.uint64(32)
 

@@ -1,8 +1,9 @@
-"""Reductions along any axes (sum, mean, max, min, prod, any, all), arg-reductions, and running sums and products.
+"""Reductions along any axes (sum, mean, max, min, prod, any, all), arg-reductions, running sums and products.
 
-Every reduction is a sequence of passes over an array seen as (outer, reduce, inner): rows where inner is 1, columns
-otherwise. Long axes are cut into chunks whose results a later pass combines, always at the same places. So sums keep
-their rounding errors small, large ones use all threads, and no result depends on the number of threads.
+Every reduction is a sequence of passes over an array seen as (outer, reduce, inner): rows where inner is 1,
+columns otherwise. Long axes are cut into chunks whose results a later pass combines, always at the same
+places. So sums keep their rounding errors small, large ones use all threads, and no result depends on the
+number of threads.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-from kernels.elementwise import ITEM_SIZE, elementwise_calls
+from kernels.elementwise import ITEM_SIZE
 from kernels.jit import Call, Kernel, Touch, kernel
 
 #: Elements one accumulation runs over before its result is set aside: of a row, and rows of a column.
 ROW_CHUNK, COLUMN_CHUNK = 8192, 256
 #: Columns handled together; their running results stay in the first-level cache.
-TILE = 512
+TILE = 1024
 #: From this many elements on a pass is spread over all threads.
 PARALLEL_FROM = 32768
 
@@ -26,7 +27,7 @@ _WHERE = "x out outer reduce inner chunk chunks"
 KINDS = ("sum", "mean", "max", "min", "prod", "any", "all")
 
 
-# ------------------------------------------------------------------------------------------------ kernels
+# ---------------------------------------------------------------------------------------- kernels
 
 
 def _reduction(name: str, fields: str, touches: Callable) -> Callable[[Callable], Kernel]:
@@ -89,7 +90,8 @@ def _reduction_body(T, A, combine, pair, identity, finish) -> Callable:
             done = 0
             while done + 8 <= rows:
                 for j in range(width):
-                    write(out, target + j, pair(read(out, target + j), eight(x, base + done * inner + j, inner)))
+                    rows_sum = eight(x, base + done * inner + j, inner)
+                    write(out, target + j, pair(read(out, target + j), rows_sum))
                 done += 8
             while done < rows:
                 for j in range(width):
@@ -315,11 +317,11 @@ def cumprod(T):
     return _scan_body(T, lambda x, y: T(x * y), 1)
 
 
-# ------------------------------------------------------------------------------------------------ calls
+# ---------------------------------------------------------------------------------------- calls
 
 
 def _segments(shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, bool]]:
-    """The shape as alternating (size, is it reduced), axes of size 1 left out and neighbours of one sort merged.
+    """The shape as alternating (size, is it reduced): axes of size 1 left out, neighbours of one sort merged.
 
     >>> _segments((2, 3, 1, 4), (1, 2))
     [(2, False), (3, True), (4, False)]
@@ -347,9 +349,9 @@ def reduce_calls(kind: str, x, out, shape: Sequence[int], axes: Sequence[int], d
                  scratch: Callable[[int], Any]) -> list[Call]:
     """Reduce x, of this shape, along `axes` into out (contiguous, the other axes in order).
 
-    `kind` is one of KINDS; "any" and "all" take bool, the others numbers. Nothing reduced gives the kind's identity: 0
-    for sum, 1 for prod, -inf (or the lowest integer) for max, inf for min, NaN for a mean of floats and 0 of integers.
-    Integer sums wrap around; integer means are exact, rounded towards 0.
+    `kind` is one of KINDS; "any" and "all" take bool, the others numbers. Nothing reduced gives the kind's
+    identity: 0 for sum, 1 for prod, -inf (or the lowest integer) for max, inf for min, NaN for a mean of
+    floats and 0 of integers. Integer sums wrap around; integer means are exact, rounded towards 0.
     """
     if kind not in KINDS:
         raise ValueError(f"reduction {kind!r} is unknown; supported are {', '.join(KINDS)}")
@@ -364,9 +366,10 @@ def reduce_calls(kind: str, x, out, shape: Sequence[int], axes: Sequence[int], d
         sums = scratch(8 * kept)
         return [*_passes("sum", x, sums, shape, axes, (dtype, "int64"), 1, threads, scratch),
                 Call(integer_mean, (dtype,), [sums, out, kept, count])]
-    dtypes = (dtype, dtype) if kind in ("sum", "mean") else (dtype,)
-    return _passes("sum" if kind == "mean" else kind, x, out, shape, axes, dtypes, count if kind == "mean" else 1,
-                   threads, scratch)
+    dtypes: tuple[str, ...] = (dtype, dtype) if kind in ("sum", "mean") else (dtype,)
+    if kind == "mean":
+        return _passes("sum", x, out, shape, axes, dtypes, count, threads, scratch)
+    return _passes(kind, x, out, shape, axes, dtypes, 1, threads, scratch)
 
 
 _KERNELS = {"sum": reduce_sum, "prod": reduce_prod, "max": reduce_max, "min": reduce_min, "any": reduce_any,
@@ -375,7 +378,7 @@ _KERNELS = {"sum": reduce_sum, "prod": reduce_prod, "max": reduce_max, "min": re
 
 def _passes(kind: str, x, out, shape: Sequence[int], axes: Sequence[int], dtypes: tuple[str, ...], count: int,
             threads: int, scratch: Callable[[int], Any]) -> list[Call]:
-    """Passes that reduce one stretch of axes after the other, the longest first; the last divides by `count`."""
+    """Passes that reduce one stretch of axes after the other, longest first; the last divides by `count`."""
     segments = _segments(shape, axes)
     calls: list[Call] = []
     while True:
@@ -389,8 +392,8 @@ def _passes(kind: str, x, out, shape: Sequence[int], axes: Sequence[int], dtypes
             target = out if last else scratch(stage_outer * chunks * stage_inner * ITEM_SIZE[dtypes[-1]])
             items = stage_outer * chunks * -(-stage_inner // TILE)
             parts = min(threads, items) if stage_outer * reduce * stage_inner >= PARALLEL_FROM else 1
-            calls.append(Call(_KERNELS[kind], dtypes, [x, target, stage_outer, reduce, stage_inner, chunk, chunks,
-                                                       count if last else 1], parts))
+            block = [x, target, stage_outer, reduce, stage_inner, chunk, chunks, count if last else 1]
+            calls.append(Call(_KERNELS[kind], dtypes, block, parts))
             x, dtypes = target, (dtypes[-1],) * len(dtypes)
         if len(reduced) <= 1:
             return calls
@@ -417,9 +420,9 @@ def _stages(outer: int, reduce: int, inner: int) -> list[tuple[int, int, int, in
     return [*stages, (outer, reduce, inner, reduce, 1)]
 
 
-def arg_reduce_calls(kind: str, x, out, shape: Sequence[int], axis: int, dtype: str, out_dtype: str, threads: int,
-                     scratch: Callable[[int], Any]) -> list[Call]:
-    """Positions along `axis` of the first largest ("argmax") or smallest ("argmin") elements, as int32 or int64."""
+def arg_reduce_calls(kind: str, x, out, shape: Sequence[int], axis: int, dtype: str, out_dtype: str,
+                     threads: int, scratch: Callable[[int], Any]) -> list[Call]:
+    """Positions along `axis` of the first largest ("argmax") or smallest ("argmin"), as int32 or int64."""
     if kind not in ("argmax", "argmin"):
         raise ValueError(f"arg-reduction {kind!r} is unknown; supported are argmax, argmin")
     (axis,) = _checked_axes([axis], len(shape), kind)
@@ -427,8 +430,8 @@ def arg_reduce_calls(kind: str, x, out, shape: Sequence[int], axis: int, dtype: 
     if outer * inner == 0:
         return []
     if reduce == 0:
-        raise ValueError(f"{kind} along axis {axis} of shape {tuple(shape)}: the axis is empty, there is no position "
-                         "to return")
+        raise ValueError(f"{kind} along axis {axis} of shape {tuple(shape)}: the axis is empty, there is no "
+                         "position to return")
     items = outer * -(-inner // TILE)
     parts = min(threads, items) if outer * reduce * inner >= PARALLEL_FROM else 1
     best = 0 if inner == 1 else scratch(parts * TILE * ITEM_SIZE[dtype])
@@ -436,8 +439,8 @@ def arg_reduce_calls(kind: str, x, out, shape: Sequence[int], axis: int, dtype: 
                  [x, out, outer, reduce, inner, best, parts, ITEM_SIZE[dtype]], parts)]
 
 
-def cumulative_calls(kind: str, x, out, shape: Sequence[int], axis: int, exclusive: bool, reverse: bool, dtype: str,
-                     threads: int) -> list[Call]:
+def cumulative_calls(kind: str, x, out, shape: Sequence[int], axis: int, exclusive: bool, reverse: bool,
+                     dtype: str, threads: int) -> list[Call]:
     """Running sums ("cumsum") or products ("cumprod") along `axis`; out must not overlap x.
 
     `exclusive` leaves each element itself out, `reverse` starts at the end.

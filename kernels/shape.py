@@ -101,8 +101,7 @@ def _box(add: bool) -> Callable:
                     if x_column == 1 and out_column == 1:
                         if add:
                             for column in range(start, columns):
-                                write(out, target + column,
-                                      read(out, target + column) + read(x, source + column))
+                                out[target + column] += x[source + column]
                         elif columns - start < LONG_RUN:
                             for column in range(start, columns):
                                 write(out, target + column, read(x, source + column))
@@ -111,8 +110,7 @@ def _box(add: bool) -> Callable:
                     elif x_column == 0 and out_column == 1:
                         repeated = x[source]
                         for column in range(start, columns):
-                            write(out, target + column,
-                                  read(out, target + column) + repeated if add else repeated)
+                            out[target + column] = out[target + column] + repeated if add else repeated
                     else:
                         for column in range(start, columns):
                             value = x[source + column * x_column]
@@ -533,7 +531,6 @@ def gather_nd_calls(params, indices, out, lengths: Sequence[int], inner: int, co
 def scatter_add(T, I):
     """out[o, indices[p], :] += updates[o, p, :]."""
     from kernels import simd
-    from kernels.loops import read, write
     view, indices_view = simd.view(T), simd.view(I)
 
     def body(a, part, parts):
@@ -550,7 +547,7 @@ def scatter_add(T, I):
             for o in range(outer):
                 source, target = (o * count + position) * inner, (o * length + index) * inner
                 for i in range(inner):
-                    write(out, target + i, read(out, target + i) + read(updates, source + i))
+                    out[target + i] += updates[source + i]
         return 0
     return body
 
@@ -573,7 +570,6 @@ def scatter_add_calls(updates, indices, out, outer: int, length: int, inner: int
 def _scatter_nd(add: bool) -> Callable:
     def build(T, I):
         from kernels import simd
-        from kernels.loops import read, write
         view, indices_view = simd.view(T), simd.view(I)
 
         def body(a, part, parts):
@@ -594,10 +590,8 @@ def _scatter_nd(add: bool) -> Callable:
                 if row < first or row >= last:
                     continue
                 for i in range(inner):
-                    value = read(updates, position * inner + i)
-                    if add:
-                        value += read(out, row * inner + i)
-                    write(out, row * inner + i, value)
+                    value = updates[position * inner + i]
+                    out[row * inner + i] = out[row * inner + i] + value if add else value
             return 0
         return body
     return build
@@ -618,8 +612,8 @@ def scatter_nd_calls(updates, indices, out, lengths: Sequence[int], inner: int, 
                      dtype: str, threads: int, add: bool = True) -> list[Call]:
     """out[*lengths, inner] += updates[count, inner] at the rows of indices[count, len(lengths)].
 
-    With add=False it is an assignment. Rows are handled in order: sums accumulate, the last assignment wins. An index outside its
-    axis stops the program with error code 1 + its row.
+    With add=False it is an assignment. Rows are handled in order: sums accumulate, the last assignment wins.
+    An index outside its axis stops the program with error code 1 + its row.
     """
     block = [updates, indices, out, count, len(lengths), inner, math.prod(lengths) * inner, *lengths]
     moves, element = (scatter_nd_add, dtype) if add else (scatter_nd_update, carrier(_size(dtype)))

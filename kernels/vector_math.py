@@ -1,12 +1,12 @@
 """Scalar mathematics written so that loops over it vectorise: no branches, no tables, no library calls.
 
-Each function takes a Numba float type and returns a device function for it. float32 and float64 share the code and
-differ in constants; polynomials are minimax fits (Remez exchange) on the interval named beside them. float32 goes
-through float64 where nobody waits for it, and the few float64 functions that are only ever used to check something
-are the C library's. Importing this module imports Numba.
+Each function takes a Numba float type and returns a device function for it. float32 and float64 share the
+code and differ in constants; polynomials are minimax fits (Remez exchange) on the interval named beside
+them. float32 goes through float64 where nobody waits for it, and float64's erf and pow are the C library's.
+Importing this module imports Numba.
 
-Kernels are compiled with reassociation allowed. An argument reduction or a compensation term would be "simplified"
-away by it, so such steps use `fma`, `plus`, `minus` and `times`, which are computed as written.
+Kernels are compiled with reassociation allowed. An argument reduction or a compensation term would be
+"simplified" away by it, so such steps use `fma`, `plus`, `minus` and `times`, which are computed as written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from kernels.jit import device_function
 
-# ------------------------------------------------------------------------------------------------ operations
+# ---------------------------------------------------------------------------------------- operations
 
 
 def _exactly(operation: str) -> Callable:
@@ -119,7 +119,7 @@ def polynomial(coefficients: tuple[float, ...]) -> Callable:
     return evaluate
 
 
-# ------------------------------------------------------------------------------------------------ constants
+# ---------------------------------------------------------------------------------------- constants
 
 # (float32, float64) coefficients and the quantity they fit.
 
@@ -132,8 +132,8 @@ _EXP = ((5.e-01, 1.6666667e-01, 4.166635e-02, 8.333272e-03, 1.3941206e-03, 1.991
 _LOG_32 = (3.333331e-01, -2.4999987e-01, 2.0002227e-01, -1.6669253e-01, 1.4218664e-01, -1.2384331e-01,
            1.1872915e-01, -1.1789883e-01, 6.915583e-02)
 #: (2·atanh(s)/s - 2) / s² as a polynomial in s² for |s| <= 0.1716, the s = f/(2 + f) of the same f.
-_LOG_64 = (0.6666666666666734, 0.39999999999413965, 0.2857142874256141, 0.22222198553853265, 0.181835654039118,
-           0.15314021201471403, 0.1479626035793466)
+_LOG_64 = (0.6666666666666734, 0.39999999999413965, 0.2857142874256141, 0.22222198553853265,
+           0.181835654039118, 0.15314021201471403, 0.1479626035793466)
 #: (sin(r)/r - 1) / r² and (cos(r) - 1 + r²/2) / r⁴ as polynomials in r² for |r| <= π/4.
 _SIN = ((-1.6666667e-01, 8.333329e-03, -1.9839327e-04, 2.7182373e-06),
         (-0.16666666666666632, 0.008333333333322316, -0.00019841269829725227, 2.7557313662059846e-06,
@@ -152,7 +152,7 @@ _ASIN = ((1.666666e-01, 7.500512e-02, 4.4515472e-02, 3.181982e-02, 1.4393793e-02
           0.02237221591076647, 0.017351595416595925, 0.01398101948589243, 0.011397285688767281,
           0.01078936018946639, 0.003672045361396184, 0.021790969776549846, -0.02111715321011737,
           0.03270242019894475))
-#: erf(r)/r - 1 as a polynomial in r² for |r| <= 0.927, and -log(1 - erf(r)) for 0.92 <= r <= 4 (float32 only).
+#: Only for float32: erf(r)/r - 1 as a polynomial in r² for |r| <= 0.927, -log(1 - erf(r)) for 0.92 <= r <= 4.
 _ERF_NEAR = (1.2837915e-01, -3.7612498e-01, 1.1281844e-01, -2.6767105e-02, 4.993277e-03, -5.988753e-04)
 _ERF_FAR = (-1.746829e-04, 1.1295149e+00, 6.333469e-01, 1.0828007e-01, -2.5119415e-02, 4.1710576e-03,
             -4.344615e-04, 2.109495e-05)
@@ -208,7 +208,7 @@ def _through_float64(function: Callable) -> Callable:
     return widened
 
 
-# ------------------------------------------------------------------------------------------------ exponentials
+# ---------------------------------------------------------------------------------------- exponentials
 
 
 @cache
@@ -245,7 +245,8 @@ def scaled_exp(T, doublings: int) -> Callable:
     I, one = form.I, form(1)
     # Beyond these the result is 0 or infinite; within, both powers of two below are normal numbers.
     lowest, highest = form(*_of(T, ((-106, 92), (-748, 713))))
-    split, quotient, power, shift = _split_exponent(T), polynomial(_of(T, _EXP)), power_of_two(T), I(doublings)
+    split, quotient, power = _split_exponent(T), polynomial(_of(T, _EXP)), power_of_two(T)
+    shift = I(doublings)
 
     @device_function
     def compute(x):
@@ -267,7 +268,7 @@ def exp(T) -> Callable:
 def expm1(T) -> Callable:
     """e^x - 1, accurate near 0."""
     form = _format(T)
-    I, half, inf = form.I, form(0.5), form(np.inf)
+    half, inf = form(0.5, np.inf)
     # Below `lowest` the result is -1 to the last bit, above `highest` it is infinite.
     lowest, highest = form(*_of(T, ((-20, 89), (-42, 710))))
     split, quotient, power = _split_exponent(T), polynomial(_of(T, _EXP)), power_of_two(T)
@@ -283,7 +284,7 @@ def expm1(T) -> Callable:
     return compute
 
 
-# ------------------------------------------------------------------------------------------------ logarithms
+# ---------------------------------------------------------------------------------------- logarithms
 
 
 @cache
@@ -362,7 +363,7 @@ def log1p(T) -> Callable:
     return compute
 
 
-# ------------------------------------------------------------------------------------------------ activations
+# ---------------------------------------------------------------------------------------- activations
 
 
 @cache
@@ -418,7 +419,7 @@ def erf(T) -> Callable:
     return compute
 
 
-# ------------------------------------------------------------------------------------------------ trigonometry
+# ---------------------------------------------------------------------------------------- trigonometry
 
 
 @cache
@@ -544,7 +545,7 @@ def acos(T) -> Callable:
     return compute
 
 
-# ------------------------------------------------------------------------------------------------ hyperbolic
+# ---------------------------------------------------------------------------------------- hyperbolic
 
 
 @cache
@@ -623,11 +624,11 @@ def atanh(T) -> Callable:
     return compute
 
 
-# ------------------------------------------------------------------------------------------------ powers
+# ---------------------------------------------------------------------------------------- powers
 
 
 @cache
-def pow(T) -> Callable:  # noqa: A001 - the operation's name
+def pow(T) -> Callable:
     """x^y as C defines it. float32: exp(y·log(abs(x))) in float64; float64: the C library's."""
     if T == types.float64:
         return math.pow

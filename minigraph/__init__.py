@@ -42,7 +42,7 @@ _LAZY = {
     "lowering": "minigraph.lowering", "nest": "minigraph.tree",
 }
 _LAZY_NAMES = {
-    "function": "minigraph.function", "TensorSpec": "minigraph.function", "Program": "minigraph.compile.program",
+    "function": "minigraph.tracing", "TensorSpec": "minigraph.tracing", "Program": "minigraph.compile.program",
     "compile_graph": "minigraph.compile.program", "Session": "minigraph.session", "InteractiveSession": "minigraph.session",
     "get_default_session": "minigraph.session", "global_variables_initializer": "minigraph.session",
     "variables_initializer": "minigraph.session", "initialize_all_variables": "minigraph.session",

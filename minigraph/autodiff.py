@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from minigraph.errors import ShapeError
 from minigraph.tensor import Tensor
@@ -31,14 +32,28 @@ class Backward:
     contributions: dict[int, list[Contribution]] = field(default_factory=dict)
     #: Tensor identity -> why nothing came back to it.
     blocked: dict[int, str] = field(default_factory=dict)
+    #: The calls walked over, in the order they ran.
+    calls: Sequence = ()
+    #: In a graph: the positions of the nodes the walk added.
+    made: range = range(0)
 
     def of(self, tensor: Tensor) -> Tensor | None:
         """The gradient of `tensor`, or None when no path leads to it."""
         return self.gradients.get(id(tensor))
 
 
-#: Called as listener(calls, result) after every backward walk; recorders listen here.
-listeners: list[Callable[[Sequence, Backward], None]] = []
+class Listener(Protocol):
+    """Is told of every backward walk."""
+
+    def backward_begins(self, calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]) -> None:
+        """Called before the first gradient rule."""
+
+    def backward_ends(self, result: Backward) -> None:
+        """Called with all gradients and their contributions."""
+
+
+#: Recorders listen here.
+listeners: list[Listener] = []
 
 
 def is_differentiable(tensor: Tensor) -> bool:
@@ -56,7 +71,9 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
     """
     from minigraph import ops
 
-    result = Backward()
+    result = Backward(calls=calls)
+    for listener in listeners:
+        listener.backward_begins(calls, targets, seeds)
     wanted = _reachable(calls, {key(s) for s in sources}, key)
     pending: dict[int, list[Tensor]] = {}
     for target, seed in zip(targets, seeds, strict=True):
@@ -95,7 +112,7 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
     for identity in list(pending):
         total(identity)
     for listener in listeners:
-        listener(calls, result)
+        listener.backward_ends(result)
     return result
 
 
@@ -139,11 +156,21 @@ def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list
     targets = list(targets) if isinstance(targets, (list, tuple)) else [targets]
     graph = targets[0].graph
     calls = list(graph.nodes)
-    with graph.as_default(), graph.name_scope("gradients"):
-        if seeds is None:
-            seeds = [ops.ones_like(t) for t in targets]
-        result = backward(calls, targets, seeds, sources, variable_key, call_scope(graph))
+    with graph.as_default():
+        result = backward_in_graph(graph, calls, targets, lambda: [ops.ones_like(t) for t in targets]
+                                   if seeds is None else seeds, sources)
     return [result.gradients.get(variable_key(s)) for s in sources], result
+
+
+def backward_in_graph(graph, calls: Sequence, targets: Sequence[Tensor], make_seeds: Callable[[], Sequence[Tensor]],
+                      sources: Iterable[Tensor]) -> Backward:
+    """`backward` over nodes of `graph`: adds nodes to it under the name scope "gradients", and the graph remembers them."""
+    first = len(graph.nodes)
+    with graph.name_scope("gradients"):
+        result = backward(calls, targets, make_seeds(), sources, variable_key, call_scope(graph))
+    result.made = range(first, len(graph.nodes))
+    graph.backwards.append(result)
+    return result
 
 
 def call_scope(graph) -> Callable:

@@ -147,6 +147,8 @@ class Graph:
         self.captures: dict[int, tuple[Tensor, Value]] = {}
         #: Variables made here get their values from an initialiser node, not at once (TensorFlow 1).
         self.lazy_variables = True
+        #: The backward walks (see minigraph.autodiff) that built part of this graph.
+        self.backwards: list = []
         #: The session whose values the variables hold now.
         self.session = None
         self.seed: int | None = None

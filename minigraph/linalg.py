@@ -14,6 +14,8 @@ from minigraph.ops import (
     conj,
     expand_dims,
     eye,
+    global_norm,
+    l2_normalize,
     matmul,
     multiply,
     pow,
@@ -26,7 +28,8 @@ from minigraph.ops import (
 from minigraph.ops.dispatch import convert
 from minigraph.tensor import Tensor
 
-__all__ = ["band_part", "diag", "diag_part", "eye", "matmul", "matvec", "norm", "trace"]
+__all__ = ["band_part", "diag", "diag_part", "eye", "global_norm", "l2_normalize", "matmul", "matvec", "norm",
+           "trace"]
 
 
 def matvec(a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, a_is_sparse: bool = False,
@@ -34,18 +37,30 @@ def matvec(a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, a
     """A matrix times a vector: a (…, M, N), b (…, N) give (…, M)."""
     a = convert(a, name="a")
     b = convert(b, hint=a.dtype, name="b")
-    product = matmul(a, expand_dims(b, -1), transpose_a=transpose_a, adjoint_a=adjoint_a, a_is_sparse=a_is_sparse,
-                     b_is_sparse=b_is_sparse)
+    product = matmul(
+        a,
+        expand_dims(b, -1),
+        transpose_a=transpose_a,
+        adjoint_a=adjoint_a,
+        a_is_sparse=a_is_sparse,
+        b_is_sparse=b_is_sparse,
+    )
     return squeeze(product, -1, name)
 
 
-def norm(tensor: Any, ord: Any = "euclidean", axis: int | Sequence[int] | None = None, keepdims: bool | None = None,
-         name: str | None = None) -> Tensor:
+def norm(
+    tensor: Any,
+    ord: Any = "euclidean",
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool | None = None,
+    name: str | None = None,
+) -> Tensor:
     """The size of a vector or matrix.
 
     Args:
-        ord: "euclidean" (√Σ|x|², the default), 1 (Σ|x|; of a matrix the largest column sum), np.inf (the largest |x|; of
-            a matrix the largest row sum), "fro" (euclidean, matrices only), or any p > 0 for vectors.
+        ord: "euclidean" (√Σ|x|², the default), 1 (Σ|x|; of a matrix the largest column sum), np.inf (the
+            largest |x|; of a matrix the largest row sum), "fro" (euclidean, matrices only), or any p > 0 for
+            vectors.
         axis: None takes all elements as one vector, an int is a vector's axis, two ints are a matrix's.
 
     >>> import minigraph as tf
@@ -65,10 +80,13 @@ def norm(tensor: Any, ord: Any = "euclidean", axis: int | Sequence[int] | None =
                                fix="use one of those")
     number = isinstance(ord, (int, float)) and ord > 0
     if not euclidean and not (ord in (1, np.inf) if matrix else number):
-        raise InvalidArgumentError(f"norm: ord={ord!r} is not a norm of a {'matrix' if matrix else 'vector'}",
-                                   where="op norm", got=repr(ord),
-                                   wanted="'euclidean', 'fro', 1 or np.inf" if matrix else "'euclidean' or a number > 0",
-                                   fix="leave ord out for the euclidean norm")
+        raise InvalidArgumentError(
+            f"norm: ord={ord!r} is not a norm of a {'matrix' if matrix else 'vector'}",
+            where="op norm",
+            got=repr(ord),
+            wanted="'euclidean', 'fro', 1 or np.inf" if matrix else "'euclidean' or a number > 0",
+            fix="leave ord out for the euclidean norm",
+        )
     keep = bool(keepdims)
     if euclidean:
         return sqrt(reduce_sum(multiply(x, conj(x)), axis, keep), name)
@@ -93,8 +111,9 @@ def _rows_and_columns(x: Tensor, op: str) -> tuple[int, int]:
     return x.shape[-2], x.shape[-1]
 
 
-def diag_part(input: Any, name: str = "diag_part", k: int = 0, padding_value: Any = 0, align: str = "RIGHT_LEFT"
-              ) -> Tensor:
+def diag_part(
+    input: Any, name: str = "diag_part", k: int = 0, padding_value: Any = 0, align: str = "RIGHT_LEFT"
+) -> Tensor:
     """The diagonal of matrices: (…, M, N) → (…, length).
 
     Args:
@@ -104,9 +123,13 @@ def diag_part(input: Any, name: str = "diag_part", k: int = 0, padding_value: An
     x = convert(input, name="input")
     rows, columns = _rows_and_columns(x, "diag_part")
     if not isinstance(k, (int, np.integer)) or padding_value != 0 or align != "RIGHT_LEFT":
-        raise UnsupportedError("diag_part: only one diagonal at a time is supported", where="op diag_part",
-                               got=f"k={k!r}, padding_value={padding_value!r}, align={align!r}",
-                               wanted="an int k, and no padding_value or align", fix="call it once for each diagonal")
+        raise UnsupportedError(
+            "diag_part: only one diagonal at a time is supported",
+            where="op diag_part",
+            got=f"k={k!r}, padding_value={padding_value!r}, align={align!r}",
+            wanted="an int k, and no padding_value or align",
+            fix="call it once for each diagonal",
+        )
     length = min(rows + min(k, 0), columns - max(k, 0))
     if length <= 0:
         raise InvalidArgumentError(f"diag_part: there is no diagonal {k}", where="op diag_part", got=f"k={k}",
@@ -130,12 +153,21 @@ def diag(diagonal: Any, name: str = "diag", k: int = 0, num_rows: int = -1, num_
     """Square matrices with `diagonal` (…, N) on their main diagonal and 0 elsewhere: (…, N, N)."""
     x = convert(diagonal, name="diagonal")
     if k != 0 or num_rows != -1 or num_cols != -1 or padding_value != 0 or align != "RIGHT_LEFT":
-        raise UnsupportedError("diag: only the main diagonal of square matrices is supported", where="op diag",
-                               got=f"k={k}, num_rows={num_rows}, num_cols={num_cols}, padding_value={padding_value}",
-                               wanted="the defaults", fix="pad the result with tf.pad")
+        raise UnsupportedError(
+            "diag: only the main diagonal of square matrices is supported",
+            where="op diag",
+            got=f"k={k}, num_rows={num_rows}, num_cols={num_cols}, padding_value={padding_value}",
+            wanted="the defaults",
+            fix="pad the result with tf.pad",
+        )
     if not x.shape or x.shape[-1] is None:
-        raise ShapeError("diag: the last axis must have a known size", where="op diag", got=f"shape {tuple(x.shape)}",
-                         wanted="(…, N)", fix="give the diagonal a known shape, for example with tf.ensure_shape")
+        raise ShapeError(
+            "diag: the last axis must have a known size",
+            where="op diag",
+            got=f"shape {tuple(x.shape)}",
+            wanted="(…, N)",
+            fix="give the diagonal a known shape, for example with tf.ensure_shape",
+        )
     return where(np.eye(x.shape[-1], dtype=bool), expand_dims(x, -1), convert(0, dtype=x.dtype), name)
 
 
@@ -145,9 +177,10 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 
 
 def band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
-    """The matrices with 0 outside a band around the diagonal: `num_lower` diagonals below and `num_upper` above stay.
+    """The matrices with 0 outside a band around the diagonal.
 
-    −1 keeps all on that side: band_part(x, -1, 0) is the lower triangle.
+    `num_lower` diagonals below and `num_upper` above it stay; −1 keeps all on that side, so that
+    band_part(x, -1, 0) is the lower triangle.
     """
     x = convert(input, name="input")
     rows, columns = _rows_and_columns(x, "band_part")

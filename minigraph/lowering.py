@@ -14,6 +14,7 @@ import numpy as np
 from minigraph.compile.specialize import needed_nodes
 from minigraph.errors import UnsupportedError
 from minigraph.graph import Node, Value
+from minigraph.ops.streams import Stream
 from minigraph.run.variable import Variable
 
 
@@ -91,7 +92,7 @@ def _all_nodes(nodes: Sequence[Node]) -> list[Node]:
 
 def _swap(value: Any, twin: Callable[[Variable], Any]) -> Any:
     """`value` with every variable in it replaced by its twin."""
-    if isinstance(value, Variable):
+    if isinstance(value, (Variable, Stream)):
         return twin(value)
     if isinstance(value, Mapping):
         return {k: _swap(v, twin) for k, v in value.items()}

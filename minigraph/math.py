@@ -1,6 +1,6 @@
-"""tf.math: the mathematical functions of `minigraph.ops` under TensorFlow's namespace. Defines nothing itself."""
+"""tf.math: the mathematical functions of `minigraph.ops` by TensorFlow's names. Defines nothing itself."""
 
-from minigraph.ops import (
+from minigraph.ops import (  # noqa: F401 - a namespace
     abs,
     accumulate_n,
     acos,
@@ -35,9 +35,11 @@ from minigraph.ops import (
     greater,
     greater_equal,
     imag,
+    invert_permutation,
     is_finite,
     is_inf,
     is_nan,
+    l2_normalize,
     less,
     less_equal,
     log,
@@ -87,21 +89,9 @@ from minigraph.ops import (
     subtract,
     tan,
     tanh,
+    top_k,
     truediv,
     xlog1py,
     xlogy,
     zero_fraction,
 )
-
-__all__ = [
-    "abs", "accumulate_n", "acos", "acosh", "add", "add_n", "angle", "argmax", "argmin", "asin", "asinh", "atan",
-    "atan2", "atanh", "ceil", "conj", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "divide", "divide_no_nan",
-    "equal", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "floormod", "greater", "greater_equal", "imag",
-    "is_finite", "is_inf", "is_nan", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "multiply_no_nan", "negative",
-    "not_equal", "pow", "real", "reciprocal", "reciprocal_no_nan", "reduce_all", "reduce_any",
-    "reduce_euclidean_norm", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-    "reduce_std", "reduce_sum", "reduce_variance", "rint", "round", "rsqrt", "scalar_mul", "sigmoid", "sign", "sin",
-    "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "squared_difference", "subtract", "tan", "tanh",
-    "truediv", "xlog1py", "xlogy", "zero_fraction",
-]

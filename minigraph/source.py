@@ -9,11 +9,14 @@ import linecache
 import os
 import sys
 from dataclasses import dataclass
+from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _KERNELS = os.path.join(os.path.dirname(os.path.dirname(_PACKAGE)), "kernels") + os.sep
 #: Files whose frames are never the user's: minigraph itself, and libraries that rewrite the user's code.
 _HIDDEN = [_PACKAGE, _KERNELS, os.sep + "malt" + os.sep, "<frozen", "contextlib.py"]
+#: The demo is written as a user would write it.
+_DEMO = os.path.join(_PACKAGE, "demo") + os.sep
 #: Generated file -> {line: (file, line)}: functions rewritten by AutoGraph point back at what the user wrote.
 _rewritten: dict[str, dict[int, tuple[str, int]]] = {}
 
@@ -40,16 +43,25 @@ def register_rewritten(file: str, lines: dict[int, tuple[str, int]]) -> None:
     _rewritten[file] = lines
 
 
-def user_line() -> SourceLine | None:
-    """The innermost line on the stack that is not minigraph's own."""
-    frame = sys._getframe(1)
+def _is_users(file: str) -> bool:
+    return file.startswith(_DEMO) or not any(hidden in file for hidden in _HIDDEN)
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame on the stack that is not minigraph's own."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file in _rewritten:
-            original = _rewritten[file].get(frame.f_lineno)
-            if original:
-                return SourceLine(*original, frame.f_code.co_name)
-        elif not any(hidden in file for hidden in _HIDDEN):
-            return SourceLine(file, frame.f_lineno, frame.f_code.co_name)
+        if _rewritten[file].get(frame.f_lineno) if file in _rewritten else _is_users(file):
+            return frame
         frame = frame.f_back
     return None
+
+
+def user_line() -> SourceLine | None:
+    """The innermost line on the stack that is not minigraph's own."""
+    frame = user_frame()
+    if frame is None:
+        return None
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return SourceLine(*_rewritten.get(file, {}).get(line, (file, line)), frame.f_code.co_name)

@@ -1,7 +1,7 @@
 """JAX with asynchronous dispatch off: the same functions, run on the thread that calls them.
 
-A peer of its own because neither setting is the faster one everywhere (small steps gain, large ones can lose), and
-JAX reads the setting once, when its CPU client starts.
+A peer of its own because neither setting was the faster one in every measurement, and JAX reads the setting
+once, when its CPU client starts.
 """
 
 from __future__ import annotations

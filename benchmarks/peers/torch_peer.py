@@ -1,6 +1,6 @@
 """PyTorch run eagerly: all cores, fused Adam, results written in place; knows nothing about timing.
 
-`torch.compile` is left out: it needs a C++ compiler, and its training steps measured slower than the eager ones.
+`torch.compile` is left out: it needs a C++ compiler, and its training steps measured slower than eager ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fusing nodes: matrix product + bias + relu into `dense`, chains of element-wise nodes into one pass over memory.
+"""Fusing nodes: matrix product + bias + relu into `dense`, element-wise nodes into one pass over memory.
 
-A rewrite of a specialised graph into a smaller one that computes the same; the nodes a fused one stands for stay readable
-in its attributes. It does not know how anything is computed.
+A rewrite of a specialised graph into a smaller one that computes the same; the nodes a fused one stands for
+stay readable in its attributes. It does not know how anything is computed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Fused(Op):
         taken: list[Value] = []
         outputs = []
         for value, inner in zip(node.outputs, node.attrs["results"], strict=True):
-            over = [v for v in node.inputs if v.shape == shape and v.dtype is value.dtype and all(v is not t for t in taken)]
+            over = [v for v in node.inputs if v.shape == shape and v.dtype is value.dtype
+                    and all(v is not t for t in taken)]
             ref = emitter.out(value, over)
             taken += [v for v in over if emitter.ref(v).buffer is ref.buffer]
             outputs.append((ref, value.dtype.name, registers[id(inner)]))
@@ -51,13 +52,17 @@ class Fused(Op):
     def reference(self, inputs, attrs):
         known = {id(v): a for v, a in zip(attrs["outside"], inputs, strict=True)}
         for member in attrs["members"]:
-            known[id(member.outputs[0])] = member.op.reference([known[id(v)] for v in member.inputs], member.attrs)[0]
+            known[id(member.outputs[0])] = member.op.reference(
+                [known[id(v)] for v in member.inputs], member.attrs
+            )[0]
         return [known[id(v)] for v in attrs["results"]]
 
     def tensorflow(self, tf, inputs, attrs):
         known = {id(v): a for v, a in zip(attrs["outside"], inputs, strict=True)}
         for member in attrs["members"]:
-            known[id(member.outputs[0])] = member.op.tensorflow(tf, [known[id(v)] for v in member.inputs], member.attrs)
+            known[id(member.outputs[0])] = member.op.tensorflow(
+                tf, [known[id(v)] for v in member.inputs], member.attrs
+            )
         return [known[id(v)] for v in attrs["results"]]
 
     def shows_attr(self, key, value):
@@ -121,8 +126,16 @@ def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -
     mapped: dict[int, Value] = {}
 
     def copy(op, inputs, attrs, specs, node):
-        fresh = new.add(op, [mapped[id(v)] for v in inputs], attrs, specs, node.name.rpartition("/")[2], node.source,
-                        node.origin or node, node.scope)
+        fresh = new.add(
+            op,
+            [mapped[id(v)] for v in inputs],
+            attrs,
+            specs,
+            node.name.rpartition("/")[2],
+            node.source,
+            node.origin or node,
+            node.scope,
+        )
         fresh.name = node.name
         return fresh
 
@@ -157,10 +170,10 @@ def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -
 
 
 def _find_chains(graph: Graph, fetches: Sequence[Value], taken: set[int]) -> list[list[Node]]:
-    """Groups of two or more element-wise nodes over the same output shape that can run where the last one stands.
+    """Groups of two or more element-wise nodes of one output shape that can run where the last one stands.
 
-    A node joins the groups of its inputs, which become one, when everybody outside who reads a member stands behind
-    it: then nothing is computed too late.
+    A node joins the groups of its inputs, which become one, when everybody outside who reads a member stands
+    behind it: then nothing is computed too late.
     """
     users = _users(graph, fetches)
     position = {id(node): i for i, node in enumerate(graph.nodes)}

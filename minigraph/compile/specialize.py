@@ -19,7 +19,8 @@ from minigraph.spec import Spec, describe
 #: scale gradients.
 _FOLDED_ELEMENTS = 1024
 #: Ops that give the same bits in NumPy as in a kernel, so that folding them changes no number.
-_EXACT = frozenset({"fill", "add", "sub", "mul", "div", "neg", "broadcast_like", "reshape", "reshape_like", "square", "cast"})
+_EXACT = frozenset({"fill", "zeros_like", "ones_like", "add", "sub", "mul", "div", "neg", "broadcast_like", "reshape",
+                    "reshape_like", "square", "cast", "count_along"})
 
 
 def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:

@@ -96,8 +96,13 @@ def hard_tanh(x):
 def softmax(x, axis: int = -1):
     """e^(xᵢ) / Σ e^(xⱼ) along `axis`: positive numbers whose sum is 1."""
     if not isinstance(axis, int):
-        raise UnsupportedError("softmax works along one axis", where="keras.activations.softmax", got=f"axis={axis!r}",
-                               wanted="an integer", fix="axis=-1, the classes; reshape first to use several axes")
+        raise UnsupportedError(
+            "softmax works along one axis",
+            where="keras.activations.softmax",
+            got=f"axis={axis!r}",
+            wanted="an integer",
+            fix="axis=-1, the classes; reshape first to use several axes",
+        )
     x = convert(x, name="x")
     return remember_logits(ops.softmax(x, axis=axis), x)
 
@@ -144,11 +149,33 @@ def mish(x):
     return x * ops.tanh(ops.softplus(x))
 
 
-_FUNCTIONS = [linear, relu, leaky_relu, relu6, elu, selu, celu, sigmoid, log_sigmoid, hard_sigmoid, tanh, hard_tanh,
-              softmax, log_softmax, softplus, softsign, exponential, gelu, silu, hard_silu, mish]
+_FUNCTIONS = [
+    linear,
+    relu,
+    leaky_relu,
+    relu6,
+    elu,
+    selu,
+    celu,
+    sigmoid,
+    log_sigmoid,
+    hard_sigmoid,
+    tanh,
+    hard_tanh,
+    softmax,
+    log_softmax,
+    softplus,
+    softsign,
+    exponential,
+    gelu,
+    silu,
+    hard_silu,
+    mish,
+]
 swish, hard_swish = silu, hard_silu
-_registry = serialization.Registry("activation", "keras.activations", _FUNCTIONS,
-                                   {"swish": silu, "hard_swish": hard_silu})
+_registry = serialization.Registry(
+    "activation", "keras.activations", _FUNCTIONS, {"swish": silu, "hard_swish": hard_silu}
+)
 deserialize = _registry.deserialize
 
 
@@ -175,7 +202,10 @@ def serialize(activation: Callable) -> Any:
     registered = serialization.registered_name(activation)
     if registered is None:
         raise InvalidArgumentError(
-            f"the activation {name!r} cannot be written down", where="keras.activations.serialize", got=repr(activation),
+            f"the activation {name!r} cannot be written down",
+            where="keras.activations.serialize",
+            got=repr(activation),
             wanted="a known activation or a registered function",
-            fix="put @keras.utils.register_keras_serializable() above its definition")
+            fix="put @keras.utils.register_keras_serializable() above its definition",
+        )
     return registered

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError, did_you_mean
 
 
 def refuse_unsupported(where: str, **given: tuple[Any, Any]) -> None:
-    """Raise UnsupportedError for the first argument, given as name=(value, default), that is not at its default."""
+    """Raise UnsupportedError for the first argument, given as name=(value, default), that is not at its
+    default.
+    """
     for name, (value, default) in given.items():
         if value is not default and value != default:
-            raise UnsupportedError(f"{where}: the argument {name} is not supported", where=where,
-                                   got=f"{name}={value!r}", wanted=f"{name}={default!r}", fix=f"leave {name} out")
+            raise UnsupportedError(
+                f"{where}: the argument {name} is not supported",
+                where=where,
+                got=f"{name}={value!r}",
+                wanted=f"{name}={default!r}",
+                fix=f"leave {name} out",
+            )
 
 
-def refuse_unknown(where: str, given: Mapping[str, Any], known: tuple[str, ...] | list[str],
-                   hints: Mapping[str, str] | None = None) -> None:
+def refuse_unknown(
+    where: str,
+    given: Mapping[str, Any],
+    known: tuple[str, ...] | list[str],
+    hints: Mapping[str, str] | None = None,
+) -> None:
     """Raise UnknownNameError for keyword arguments that do not exist; `hints` explains old ones."""
     for name, value in given.items():
         fix = (hints or {}).get(name) or did_you_mean(name, known)
-        raise UnknownNameError(f"{where} has no argument {name!r}", where=where, got=f"{name}={value!r}", fix=fix)
+        raise UnknownNameError(
+            f"{where} has no argument {name!r}", where=where, got=f"{name}={value!r}", fix=fix
+        )
 
 
 def one_of(where: str, name: str, value: Any, allowed: tuple) -> Any:
@@ -32,8 +45,28 @@ def one_of(where: str, name: str, value: Any, allowed: tuple) -> Any:
     """
     if value not in allowed:
         from difflib import get_close_matches
+
         close = get_close_matches(str(value), [a for a in allowed if isinstance(a, str)], n=1)
         fix = f"did you mean {close[0]!r}?" if close else f"pass one of the values above as {name}"
-        raise InvalidArgumentError(f"{where}: {name} cannot be {value!r}", where=where, got=repr(value),
-                                   wanted="one of " + ", ".join(map(repr, allowed)), fix=fix)
+        raise InvalidArgumentError(
+            f"{where}: {name} cannot be {value!r}",
+            where=where,
+            got=repr(value),
+            wanted="one of " + ", ".join(map(repr, allowed)),
+            fix=fix,
+        )
     return value
+
+
+def missing_name(namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
+                 ) -> Exception:
+    """What a module's `__getattr__` raises for a name it does not have.
+
+    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is. Python and its
+    tools look for others (`hasattr`): an AttributeError. `instead` says what to use for some of them.
+    """
+    fix = (instead or {}).get(name)
+    if not name[:1].isupper() and fix is None:
+        return AttributeError(f"{namespace} has no attribute {name!r}")
+    return UnsupportedError(f"{namespace}.{name} is not supported", where=namespace, got=name,
+                            wanted="one of the names below", fix=fix or did_you_mean(name, known))

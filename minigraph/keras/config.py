@@ -1,4 +1,6 @@
-"""Keras's two global numbers: the default float type and the small constant that keeps logs and divisions finite."""
+"""Keras's two global numbers: the default float type and the small constant that keeps logs and divisions
+finite.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,13 @@ def set_floatx(value: str) -> None:
         InvalidArgumentError: for anything that is not a float type's name.
     """
     if value not in _FLOATS:
-        raise InvalidArgumentError(f"unknown floatx {value!r}", where="keras.config.set_floatx", got=repr(value),
-                                   wanted="one of " + ", ".join(_FLOATS), fix="keras.config.set_floatx('float32')")
+        raise InvalidArgumentError(
+            f"unknown floatx {value!r}",
+            where="keras.config.set_floatx",
+            got=repr(value),
+            wanted="one of " + ", ".join(_FLOATS),
+            fix="keras.config.set_floatx('float32')",
+        )
     _settings["floatx"] = value
 
 

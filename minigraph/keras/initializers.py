@@ -1,9 +1,10 @@
 """Initial weights: functions of a shape. With equal seeds they give Keras's own numbers, bit for bit.
 
-    variance scaling: scale / n, with n the inputs of a unit ("fan_in"), its outputs ("fan_out") or their mean ("fan_avg")
+    variance scaling: scale / n, with n the inputs of a unit ("fan_in"), its outputs ("fan_out") or their
+    mean ("fan_avg")
 
-A random initializer without a seed draws one when it is created, as Keras does; so the order in which layers are created
-decides who gets which numbers.
+A random initializer without a seed draws one when it is created, as Keras does; so the order in which layers
+are created decides who gets which numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from minigraph import ops
 from minigraph.dtypes import as_dtype
 from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.keras import config, random
@@ -95,8 +95,13 @@ class Identity(Initializer):
 
 def _check_rank(name: str, shape: Sequence[int], fits: bool, wanted: str) -> None:
     if not fits:
-        raise ShapeError(f"{name} cannot fill this shape", where=f"initializer {name}", got=f"shape {tuple(shape)}",
-                         wanted=wanted, fix="use another initializer, such as 'glorot_uniform' or 'zeros'")
+        raise ShapeError(
+            f"{name} cannot fill this shape",
+            where=f"initializer {name}",
+            got=f"shape {tuple(shape)}",
+            wanted=wanted,
+            fix="use another initializer, such as 'glorot_uniform' or 'zeros'",
+        )
 
 
 class RandomInitializer(Initializer):
@@ -109,9 +114,13 @@ class RandomInitializer(Initializer):
         elif isinstance(seed, dict):
             seed = SeedGenerator.from_config(seed["config"])
         elif not isinstance(seed, int | SeedGenerator):
-            raise InvalidArgumentError(f"{type(self).__name__}: the seed must be an integer or a SeedGenerator",
-                                       where=f"initializer {type(self).__name__}", got=repr(seed),
-                                       wanted="an int, keras.random.SeedGenerator(...) or None", fix="seed=42")
+            raise InvalidArgumentError(
+                f"{type(self).__name__}: the seed must be an integer or a SeedGenerator",
+                where=f"initializer {type(self).__name__}",
+                got=repr(seed),
+                wanted="an int, keras.random.SeedGenerator(...) or None",
+                fix="seed=42",
+            )
         self.seed = seed
 
     def get_config(self):
@@ -162,21 +171,41 @@ class VarianceScaling(RandomInitializer):
         distribution: "uniform", "truncated_normal" (also "normal") or "untruncated_normal".
     """
 
-    def __init__(self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed=None,
-                 input_axes=None, output_axes=None):
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed=None,
+        input_axes=None,
+        output_axes=None,
+    ):
         super().__init__(seed)
         name = type(self).__name__
         if scale <= 0:
-            raise InvalidArgumentError(f"{name}: scale must be above 0", where=f"initializer {name}",
-                                       got=f"scale={scale}", wanted="a number above 0", fix="scale=1.0")
+            raise InvalidArgumentError(
+                f"{name}: scale must be above 0",
+                where=f"initializer {name}",
+                got=f"scale={scale}",
+                wanted="a number above 0",
+                fix="scale=1.0",
+            )
         if input_axes is not None or output_axes is not None:
-            raise UnsupportedError(f"{name}: input_axes and output_axes are not supported", where=f"initializer {name}",
-                                   got=f"input_axes={input_axes}, output_axes={output_axes}", wanted="None for both",
-                                   fix="leave them out: the last axis is the outputs, the one before it the inputs")
+            raise UnsupportedError(
+                f"{name}: input_axes and output_axes are not supported",
+                where=f"initializer {name}",
+                got=f"input_axes={input_axes}, output_axes={output_axes}",
+                wanted="None for both",
+                fix="leave them out: the last axis is the outputs, the one before it the inputs",
+            )
         self.scale = scale
         self.mode = one_of(name, "mode", mode, ("fan_in", "fan_out", "fan_avg"))
-        distribution = one_of(name, "distribution", distribution.lower(),
-                              ("truncated_normal", "normal", "untruncated_normal", "uniform"))
+        distribution = one_of(
+            name,
+            "distribution",
+            distribution.lower(),
+            ("truncated_normal", "normal", "untruncated_normal", "uniform"),
+        )
         self.distribution = "truncated_normal" if distribution == "normal" else distribution
 
     def __call__(self, shape, dtype=None):
@@ -278,18 +307,45 @@ def compute_fans(shape: Sequence[int]) -> tuple[int, int]:
     return shape[-2] * window, shape[-1] * window
 
 
-_CLASSES = [Initializer, Zeros, Ones, Constant, Identity, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
-            GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal]
-_registry = Registry("initializer", "keras.initializers", _CLASSES,
-                     {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
-                      "OrthogonalInitializer": Orthogonal, "IdentityInitializer": Identity})
+_CLASSES = [
+    Initializer,
+    Zeros,
+    Ones,
+    Constant,
+    Identity,
+    RandomUniform,
+    RandomNormal,
+    TruncatedNormal,
+    VarianceScaling,
+    GlorotUniform,
+    GlorotNormal,
+    HeUniform,
+    HeNormal,
+    LecunUniform,
+    LecunNormal,
+    Orthogonal,
+]
+_registry = Registry(
+    "initializer",
+    "keras.initializers",
+    _CLASSES,
+    {
+        "zero": Zeros,
+        "one": Ones,
+        "normal": RandomNormal,
+        "uniform": RandomUniform,
+        "OrthogonalInitializer": Orthogonal,
+        "IdentityInitializer": Identity,
+    },
+)
 deserialize, serialize = _registry.deserialize, _serialize
 # Keras offers every class under its name in snake case too.
 globals().update({to_snake_case(c.__name__): c for c in _CLASSES[1:]})
 
 
 def get(identifier: Any) -> Callable | None:
-    """The initializer called `identifier`; functions of (shape, dtype) pass through, arrays become their own values.
+    """The initializer called `identifier`; functions of (shape, dtype) pass through, arrays become their own
+    values.
 
     Raises:
         UnknownNameError: with the closest known name.
@@ -307,7 +363,11 @@ class _Given(Initializer):
 
     def __call__(self, shape, dtype=None):
         if tuple(shape) != self.array.shape:
-            raise ShapeError("the array given as initializer has another shape than the weight", where="initializer",
-                             got=f"an array of shape {self.array.shape}", wanted=f"shape {tuple(shape)}",
-                             fix="reshape the array")
+            raise ShapeError(
+                "the array given as initializer has another shape than the weight",
+                where="initializer",
+                got=f"an array of shape {self.array.shape}",
+                wanted=f"shape {tuple(shape)}",
+                fix="reshape the array",
+            )
         return convert(self.array.astype(as_dtype(dtype or config.floatx()).numpy_dtype))

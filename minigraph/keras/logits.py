@@ -1,9 +1,9 @@
 """From probabilities back to the logits they were made of.
 
-ln(softmax(x)) loses the numbers that matter most: in float32 a probability of 1e-9 beside 1 is gone, and where it is cut
-off the gradient is 0. A cross-entropy computed from x itself has neither problem. So Keras's softmax and sigmoid leave
-their input on their result, and the cross-entropies use it. The tensor's slot `logits` holds it: it lives exactly as long
-as the result, and a tensor computed from the result has none.
+ln(softmax(x)) loses the numbers that matter most: in float32 a probability of 1e-9 beside 1 is gone, and
+where it is cut off the gradient is 0. A cross-entropy computed from x itself has neither problem. So Keras's
+softmax and sigmoid leave their input on their result, and the cross-entropies use it. The tensor's slot
+`logits` holds it: it lives exactly as long as the result, and a tensor computed from the result has none.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def find_logits(output: Tensor, from_logits: bool, op: str, loss: str) -> tuple[
     if logits is None:
         return output, from_logits
     if from_logits:
-        warnings.warn(f"{loss} was told from_logits=True, but the output comes from a {op} activation; remove the "
-                      "activation or from_logits", stacklevel=4)
+        warnings.warn(
+            f"{loss} was told from_logits=True, but the output comes from a {op} activation; remove the "
+            "activation or from_logits",
+            stacklevel=4,
+        )
     return logits, True

@@ -1,4 +1,6 @@
-"""Default names as Keras gives them: the class name in snake case, then `_1`, `_2`, ... in order of creation."""
+"""Default names as Keras gives them: the class name in snake case, then `_1`, `_2`, ... in order of
+creation.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Keras's progress bar: a line that is rewritten on a terminal (verbose=1), or one line at the end (verbose=2).
+"""Keras's progress bar: a line that is rewritten on a terminal (verbose=1), or one line at the end
+(verbose=2).
 
 It prints what it is told and knows nothing of training.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -32,16 +32,27 @@ class Progbar:
         unit_name: what a step is called.
     """
 
-    def __init__(self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.05,
-                 stateful_metrics: Iterable[str] | None = None, stateless_metrics: Iterable[str] | None = None,
-                 unit_name: str = "step"):
+    def __init__(
+        self,
+        target: int | None,
+        width: int = 20,
+        verbose: int = 1,
+        interval: float = 0.05,
+        stateful_metrics: Iterable[str] | None = None,
+        stateless_metrics: Iterable[str] | None = None,
+        unit_name: str = "step",
+    ):
         if stateful_metrics is not None and stateless_metrics is not None:
-            raise InvalidArgumentError("Progbar takes stateful_metrics or stateless_metrics, not both",
-                                       where="keras.utils.Progbar", got="both", wanted="one of them",
-                                       fix="leave one out: every name not listed has the other kind")
+            raise InvalidArgumentError(
+                "Progbar takes stateful_metrics or stateless_metrics, not both",
+                where="keras.utils.Progbar",
+                got="both",
+                wanted="one of them",
+                fix="leave one out: every name not listed has the other kind",
+            )
         self.target, self.width, self.verbose = target, width, verbose
         self.interval, self.unit_name = interval, unit_name
-        self._stateful = None if stateless_metrics is not None else set(stateful_metrics or ())
+        self._stateful = set(stateful_metrics or ())
         self._stateless = None if stateless_metrics is None else set(stateless_metrics)
         #: name -> [sum, number of steps summed]
         self._values: dict[str, list] = {}
@@ -53,12 +64,19 @@ class Progbar:
 
     @property
     def redraws(self) -> bool:
-        """Whether a line can be rewritten where output goes (a terminal or notebook); otherwise each has its own line."""
-        return sys.stdout.isatty() or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ or (
-            "posix" in sys.modules)
+        """Whether a line can be rewritten where output goes (a terminal or notebook); otherwise each has its
+        own line.
+        """
+        return (
+            sys.stdout.isatty()
+            or "ipykernel" in sys.modules
+            or "PYCHARM_HOSTED" in os.environ
+            or ("posix" in sys.modules)
+        )
 
-    def update(self, current: int, values: Iterable[tuple[str, float]] | None = None,
-               finalize: bool | None = None) -> None:
+    def update(
+        self, current: int, values: Iterable[tuple[str, float]] | None = None, finalize: bool | None = None
+    ) -> None:
         """Show that `current` steps are done, with these values.
 
         Args:
@@ -90,19 +108,25 @@ class Progbar:
         self.update(self._seen + n, values)
 
     def _is_averaged(self, name: str) -> bool:
-        return name not in self._stateful if self._stateful is not None else name in self._stateless
+        return name in self._stateless if self._stateless is not None else name not in self._stateful
 
     def _bar_line(self, current: int, now: float, per_step: float, finalize: bool) -> str:
         # The invisible colour codes are kept apart: the width of the line counts what is seen.
         if self.target:
             done = int(self.width * (current / self.target))
             seen = f"{self._count(current)} {_BAR * self.width}"
-            shown = (f"{_BOLD}{self._count(current)}{_END} " + (f"{_GREEN}{_BAR * done}{_END}" if done > 0 else "")
-                     + f"{_WHITE}{_BAR * (self.width - done)}{_END}")
+            shown = (
+                f"{_BOLD}{self._count(current)}{_END} "
+                + (f"{_GREEN}{_BAR * done}{_END}" if done > 0 else "")
+                + f"{_WHITE}{_BAR * (self.width - done)}{_END}"
+            )
         else:
             seen = shown = f"{current:7d}/Unknown"
-        passed = f"{now - self._start:.0f}s" if finalize or not self.target else _clock(
-            per_step * (self.target - current))
+        passed = (
+            f"{now - self._start:.0f}s"
+            if finalize or not self.target
+            else _clock(per_step * (self.target - current))
+        )
         rest = self._speed(per_step) + self._texts(small=lambda value: abs(value) <= 0.001)
         width = len(seen) + 1 + len(passed) + len(rest)
         line = f"{shown} {_BOLD}{passed}{_END}{rest}{' ' * max(self._previous_width - width, 0)}"
@@ -115,11 +139,11 @@ class Progbar:
         return f"{self._count(current)} - {now - self._start:.0f}s -{self._speed(per_step)}{texts}\n"
 
     def _count(self, current: int) -> str:
-        digits = int(math.log10(self.target)) + 1
+        digits = len(str(self.target))
         return f"{current:{digits}d}/{self.target}"
 
     def _texts(self, small) -> str:
-        """ - name: value for every value; `small` ones in scientific notation."""
+        """- name: value for every value; `small` ones in scientific notation."""
         texts = []
         for name, (total, count) in self._values.items():
             mean = float(np.mean(total)) / max(1, count)

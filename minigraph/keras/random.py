@@ -1,7 +1,8 @@
 """Keras's random numbers: seeds, and functions that draw from them. Equal seeds give Keras's own numbers.
 
-A seed is an integer (the same numbers at each call), a `SeedGenerator` (others at each call), or None: the one
-generator all such calls share, started from Python's `random`. `keras.utils.set_random_seed` starts all of these.
+A seed is an integer (the same numbers at each call), a `SeedGenerator` (others at each call), or None: the
+one generator all such calls share, started from Python's `random`. `keras.utils.set_random_seed` starts all
+of these.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from minigraph.keras import config
 from minigraph.keras.arguments import refuse_unknown
 from minigraph.keras.naming import automatic_name
 from minigraph.ops.dispatch import convert
+from minigraph.ops.streams import seed_next
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 
@@ -33,7 +35,8 @@ def make_default_seed() -> int:
 
 
 class SeedGenerator:
-    """A sequence of seeds: [seed, 0], [seed, 1], [seed, 2], ... Its position is a variable, so that a program moves it on.
+    """A sequence of seeds: [seed, 0], [seed, 1], [seed, 2], ... Its position is a variable, so that a
+    program moves it on.
 
     Args:
         seed: an int; drawn by `make_default_seed` when None.
@@ -53,8 +56,13 @@ class SeedGenerator:
         if seed is None:
             seed = make_default_seed()
         if not isinstance(seed, int):
-            raise InvalidArgumentError("SeedGenerator: the seed must be an integer", where="keras.random.SeedGenerator",
-                                       got=repr(seed), wanted="an int or None", fix="SeedGenerator(42)")
+            raise InvalidArgumentError(
+                "SeedGenerator: the seed must be an integer",
+                where="keras.random.SeedGenerator",
+                got=repr(seed),
+                wanted="an int or None",
+                fix="SeedGenerator(42)",
+            )
         self.state = Variable(np.array([seed, 0], "int64"), trainable=False, name="seed_generator_state")
         self.state.path = f"{self.name}/{self.state.name}"
 
@@ -63,14 +71,11 @@ class SeedGenerator:
         return [self.state]
 
     def next(self, ordered: bool = True) -> Tensor:
-        """The current seed, int64 (2,), after which the generator moves on (in jumps when `ordered` is False)."""
-        # The sum is a copy: the state's own memory is about to change.
-        seed = self.state.value() + np.zeros(2, "int64")
-        if ordered:
-            self.state.assign_add(np.array([0, 1], "int64"))
-        else:
-            self.state.assign(ops.floormod((seed + 1) * 5387, 933199))
-        return seed
+        """The current seed as the stateless functions take it (int32 (2,), below 2³¹ − 2); then it moves on.
+
+        With ordered=False it moves in jumps, as the generator of calls without a seed does.
+        """
+        return seed_next(self.state, ordered)
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self._initial_seed, "name": self.name}
@@ -99,23 +104,30 @@ def draw_seed(seed: int | SeedGenerator | None) -> Tensor:
         InvalidArgumentError: for anything but an int, a SeedGenerator or None.
     """
     if isinstance(seed, SeedGenerator):
-        found = seed.next()
-    elif isinstance(seed, int):
-        # Within int64, as a tensor would hold it.
-        found = convert(np.array([(seed + 2**63) % 2**64 - 2**63, 0], "int64"))
-    elif seed is None:
-        found = global_seed_generator().next(ordered=False)
-    else:
-        raise InvalidArgumentError("a seed must be an integer or a SeedGenerator", where="keras.random", got=repr(seed),
-                                   wanted="an int, keras.random.SeedGenerator(...) or None", fix="seed=42")
-    return ops.cast(ops.floormod(found, _SEED_LIMIT), "int32")
+        return seed.next()
+    if isinstance(seed, int):
+        return convert(np.array([seed % _SEED_LIMIT, 0], "int32"))
+    if seed is None:
+        return global_seed_generator().next(ordered=False)
+    raise InvalidArgumentError(
+        "a seed must be an integer or a SeedGenerator",
+        where="keras.random",
+        got=repr(seed),
+        wanted="an int, keras.random.SeedGenerator(...) or None",
+        fix="seed=42",
+    )
 
 
 def _float_dtype(function: str, dtype) -> Any:
     found = as_dtype(dtype or config.floatx())
     if not found.is_floating:
-        raise DTypeError(f"keras.random.{function} draws floating-point numbers", where=f"keras.random.{function}",
-                         got=f"dtype={found.name}", wanted="float32 or float64", fix="leave dtype out, or use randint")
+        raise DTypeError(
+            f"keras.random.{function} draws floating-point numbers",
+            where=f"keras.random.{function}",
+            got=f"dtype={found.name}",
+            wanted="float32 or float64",
+            fix="leave dtype out, or use randint",
+        )
     return found
 
 
@@ -124,16 +136,18 @@ def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtyp
     dtype = _float_dtype("uniform", dtype)
     # Keras's bounds pass through float32, whatever the dtype.
     low, high = float(np.float32(minval)), float(np.float32(maxval))
-    return ops.stateless_uniform(shape, draw_seed(seed), minval=low, maxval=high, dtype=dtype)
+    return ops.stateless_random_uniform(shape, draw_seed(seed), minval=low, maxval=high, dtype=dtype)
 
 
 def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype=None, seed=None) -> Tensor:
     """Numbers of a normal distribution."""
     dtype = _float_dtype("normal", dtype)
-    return ops.stateless_normal(shape, draw_seed(seed), mean=mean, stddev=stddev, dtype=dtype)
+    return ops.stateless_random_normal(shape, draw_seed(seed), mean=mean, stddev=stddev, dtype=dtype)
 
 
-def truncated_normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype=None, seed=None) -> Tensor:
+def truncated_normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype=None, seed=None
+) -> Tensor:
     """Numbers of a normal distribution; those beyond two standard deviations are drawn again."""
     dtype = _float_dtype("truncated_normal", dtype)
     return ops.stateless_truncated_normal(shape, draw_seed(seed), mean=mean, stddev=stddev, dtype=dtype)
@@ -143,18 +157,25 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype="int32", seed=
     """Integers evenly spread over minval … maxval − 1."""
     dtype = as_dtype(dtype)
     if not dtype.is_integer:
-        raise DTypeError("keras.random.randint draws integers", where="keras.random.randint", got=f"dtype={dtype.name}",
-                         wanted="an integer dtype", fix="dtype='int32', or use uniform")
+        raise DTypeError(
+            "keras.random.randint draws integers",
+            where="keras.random.randint",
+            got=f"dtype={dtype.name}",
+            wanted="an integer dtype",
+            fix="dtype='int32', or use uniform",
+        )
     drawn = dtype if dtype.name in ("int32", "int64") else as_dtype("int64")
-    numbers = ops.stateless_uniform(shape, draw_seed(seed), minval=int(minval), maxval=int(maxval), dtype=drawn)
+    numbers = ops.stateless_random_uniform(
+        shape, draw_seed(seed), minval=int(minval), maxval=int(maxval), dtype=drawn
+    )
     return numbers if drawn is dtype else ops.cast(numbers, dtype)
 
 
 def dropout(inputs, rate: float, noise_shape: Sequence[int | None] | None = None, seed=None) -> Tensor:
     """Zeros a share `rate` of the elements, and scales the others by 1 / (1 − rate) to keep the sum's mean.
 
-    A size of None in `noise_shape` is the input's; a size of 1 zeros whole slices together. With a rate of 0 or 1 no seed
-    is drawn.
+    A size of None in `noise_shape` is the input's; a size of 1 zeros whole slices together. With a rate of 0
+    or 1 no seed is drawn.
     """
     inputs = convert(inputs, name="inputs")
     if rate == 0:
@@ -168,7 +189,12 @@ def shuffle(x, axis: int = 0, seed=None) -> Tensor:
     """The slices of x along `axis` in random order."""
     x = convert(x, name="x")
     if not x.shape:
-        raise ShapeError("keras.random.shuffle: a scalar cannot be shuffled", where="keras.random.shuffle",
-                         got="shape ()", wanted="at least one axis", fix="pass a vector")
-    keys = ops.stateless_uniform([x.shape[axis]], draw_seed(seed))
+        raise ShapeError(
+            "keras.random.shuffle: a scalar cannot be shuffled",
+            where="keras.random.shuffle",
+            got="shape ()",
+            wanted="at least one axis",
+            fix="pass a vector",
+        )
+    keys = ops.stateless_random_uniform([x.shape[axis]], draw_seed(seed))
     return ops.gather(x, ops.argsort(keys, stable=True), axis=axis)

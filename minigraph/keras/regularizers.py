@@ -83,15 +83,24 @@ class OrthogonalRegularizer(Regularizer):
 
     def __call__(self, x):
         if len(x.shape) != 2:
-            raise ShapeError("OrthogonalRegularizer works on matrices", where="OrthogonalRegularizer",
-                             got=f"weights of shape {x.shape}", wanted="2 axes (rows, columns)",
-                             fix="use it on a Dense layer's kernel")
+            raise ShapeError(
+                "OrthogonalRegularizer works on matrices",
+                where="OrthogonalRegularizer",
+                got=f"weights of shape {x.shape}",
+                wanted="2 axes (rows, columns)",
+                fix="use it on a Dense layer's kernel",
+            )
         rows = self.mode == "rows"
         unit = ops.l2_normalize(x, axis=1 if rows else 0)
         cosines = ops.matmul(unit, unit, transpose_a=not rows, transpose_b=rows)
         size = x.shape[0 if rows else 1]
         pairs = size * (size - 1) / 2
-        return self.factor * 0.5 * ops.reduce_sum(ops.abs(cosines * (1.0 - ops.eye(size, dtype=x.dtype)))) / pairs
+        return (
+            self.factor
+            * 0.5
+            * ops.reduce_sum(ops.abs(cosines * (1.0 - ops.eye(size, dtype=x.dtype))))
+            / pairs
+        )
 
     def get_config(self):
         return {"factor": self.factor, "mode": self.mode}
@@ -99,12 +108,18 @@ class OrthogonalRegularizer(Regularizer):
 
 def _factor(where: str, name: str, value: Any) -> float:
     if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise InvalidArgumentError(f"{where}: {name} must be a number of at least 0", where=where,
-                                   got=f"{name}={value!r}", wanted="a finite number >= 0", fix=f"{name}=0.01")
+        raise InvalidArgumentError(
+            f"{where}: {name} must be a number of at least 0",
+            where=where,
+            got=f"{name}={value!r}",
+            wanted="a finite number >= 0",
+            fix=f"{name}=0.01",
+        )
     return float(value)
 
 
-_registry = Registry("regularizer", "keras.regularizers", [Regularizer, L1, L2, L1L2, OrthogonalRegularizer],
-                     {"l1_l2": L1L2})
+_registry = Registry(
+    "regularizer", "keras.regularizers", [Regularizer, L1, L2, L1L2, OrthogonalRegularizer], {"l1_l2": L1L2}
+)
 get, deserialize, serialize = _registry.get, _registry.deserialize, _serialize
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

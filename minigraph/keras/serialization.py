@@ -1,4 +1,5 @@
-"""Finding objects by name and writing them down: `get`, `serialize` and `deserialize` of every kind of Keras object.
+"""Finding objects by name and writing them down: `get`, `serialize` and `deserialize` of every kind of Keras
+object.
 
 Each kind (losses, optimizers, ...) has one `Registry`. The written form is Keras's:
 {"module", "class_name", "config", "registered_name"}.
@@ -32,15 +33,20 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     >>> get_custom_objects()["doc>double"] is double
     True
     """
+
     def register(thing):
         registered = f"{package}>{name or thing.__name__}"
         if inspect.isclass(thing) and not hasattr(thing, "get_config"):
-            raise InvalidArgumentError(f"{thing.__name__} cannot be registered: it has no get_config method",
-                                       where="register_keras_serializable", got=thing.__name__,
-                                       wanted="a class with get_config, or a function",
-                                       fix="add get_config(self) returning the constructor's arguments")
+            raise InvalidArgumentError(
+                f"{thing.__name__} cannot be registered: it has no get_config method",
+                where="register_keras_serializable",
+                got=thing.__name__,
+                wanted="a class with get_config, or a function",
+                fix="add get_config(self) returning the constructor's arguments",
+            )
         _custom[registered] = thing
         return thing
+
     return register
 
 
@@ -75,17 +81,27 @@ def serialize(thing: Any) -> Any:
         return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
     kind = type(thing)
     if not hasattr(thing, "get_config"):
-        raise InvalidArgumentError(f"a {kind.__name__} cannot be written down: it has no get_config method",
-                                   where="keras serialize", got=repr(thing)[:80], wanted="an object with get_config",
-                                   fix="add get_config(self) returning the constructor's arguments")
+        raise InvalidArgumentError(
+            f"a {kind.__name__} cannot be written down: it has no get_config method",
+            where="keras serialize",
+            got=repr(thing)[:80],
+            wanted="an object with get_config",
+            fix="add get_config(self) returning the constructor's arguments",
+        )
     own = kind.__module__.startswith("minigraph.keras")
     module = ".".join(["keras", *kind.__module__.split(".")[2:]]) if own else kind.__module__
-    return {"module": _public_module(module), "class_name": kind.__name__, "config": thing.get_config(),
-            "registered_name": None if own else registered_name(kind) or kind.__name__}
+    return {
+        "module": _public_module(module),
+        "class_name": kind.__name__,
+        "config": thing.get_config(),
+        "registered_name": None if own else registered_name(kind) or kind.__name__,
+    }
 
 
 def _public_module(module: str) -> str:
-    """The module users import from: keras.metrics for keras.metrics.accuracy, but keras.optimizers.schedules stays."""
+    """The module users import from: keras.metrics for keras.metrics.accuracy, but keras.optimizers.schedules
+    stays.
+    """
     parts = module.split(".")
     return module if parts[0] != "keras" or parts[-1] == "schedules" else ".".join(parts[:2])
 
@@ -98,11 +114,18 @@ class Registry:
         where: the namespace shown in messages ("keras.losses").
         objects: classes (found by class name and its snake case) and functions (found by their name).
         aliases: further names.
-        functions_only: class names are found only as written, not in snake case, because functions have those names.
+        functions_only: class names are found only as written, not in snake case, because functions have
+            those names.
     """
 
-    def __init__(self, kind: str, where: str, objects: Iterable[Any], aliases: Mapping[str, Any] | None = None,
-                 functions_only: bool = False):
+    def __init__(
+        self,
+        kind: str,
+        where: str,
+        objects: Iterable[Any],
+        aliases: Mapping[str, Any] | None = None,
+        functions_only: bool = False,
+    ):
         self.kind, self.where = kind, where
         self.known: dict[str, Any] = {}
         for thing in objects:
@@ -123,8 +146,12 @@ class Registry:
         for full, thing in _custom.items():
             if full.partition(">")[2] == name:
                 return thing
-        raise UnknownNameError(f"no {self.kind} is called {name!r}", where=self.where, got=repr(name),
-                               fix=did_you_mean(name, self.known))
+        raise UnknownNameError(
+            f"no {self.kind} is called {name!r}",
+            where=self.where,
+            got=repr(name),
+            fix=did_you_mean(name, self.known),
+        )
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that `serialize` wrote down (or a name)."""
@@ -157,7 +184,10 @@ class Registry:
         return identifier
 
     def _refuse(self, identifier: Any) -> None:
-        raise InvalidArgumentError(f"{identifier!r} is not a {self.kind}", where=self.where,
-                                   got=f"{type(identifier).__name__} {identifier!r}"[:100],
-                                   wanted=f"a {self.kind}'s name, its config, its class, an instance or a function",
-                                   fix=f"pass for example {next(iter(self.known))!r}")
+        raise InvalidArgumentError(
+            f"{identifier!r} is not a {self.kind}",
+            where=self.where,
+            got=f"{type(identifier).__name__} {identifier!r}"[:100],
+            wanted=f"a {self.kind}'s name, its config, its class, an instance or a function",
+            fix=f"pass for example {next(iter(self.known))!r}",
+        )

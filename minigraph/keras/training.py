@@ -28,6 +28,8 @@ from minigraph.keras.shuffling import epoch_order
 from minigraph.ops import dataflow
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
+from minigraph.run import recording
+from minigraph.run.eager import from_array
 from minigraph.run.memory import as_array as block_as_array
 from minigraph.run.nan_search import first_non_finite
 from minigraph.run.tape import GradientTape
@@ -253,6 +255,11 @@ class Trainer:
         if self._run_eagerly and kind != "predict":
             tensors = pack_like(nest, [ops.convert_to_tensor(a) for a in flatten(nest)])
             return _numbers(self.train_step(tensors) if kind == "train" else self.test_step(tensors))
+        if kind == "train" and recording.active is not None:
+            arrays = ArrayData(nest, f"{self.name}.fit")
+            graph, inputs = self.trace_training_step(arrays)
+            recording.active.run_graph(graph, dict(zip(inputs, map(from_array, arrays.arrays), strict=True)))
+            return _numbers(self.get_metrics_result())
         loop, _ = self._batch_loop(kind, nest)
         blocks = loop.program.run_addresses([a.ctypes.data for a in flatten(nest)])
         return self._logs(loop, blocks)
@@ -344,7 +351,7 @@ class Trainer:
 
     def _epoch_on_arrays(self, data: ArrayData, batch: int, order: _Order, callbacks: CallbackList, steps: int,
                          batch_hooks: bool) -> dict:
-        if self._run_eagerly:
+        if self._run_eagerly or recording.active is not None:
             logs = {}
             rows = order.draw()
             for step in range(steps):

@@ -1,4 +1,6 @@
-"""Keras's small helpers on arrays and seeds: to_categorical, normalize, set_random_seed, and the progress bar."""
+"""Keras's small helpers on arrays and seeds: to_categorical, normalize, set_random_seed, and the progress
+bar.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,37 @@ from minigraph import ops
 from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError
 from minigraph.keras import random
 from minigraph.keras.progbar import Progbar
-from minigraph.keras.serialization import (custom_object_scope, get_custom_objects, register_keras_serializable)
+from minigraph.keras.serialization import custom_object_scope, get_custom_objects, register_keras_serializable
 from minigraph.tensor import Tensor
 
 CustomObjectScope = custom_object_scope
-__all__ = ["CustomObjectScope", "Progbar", "custom_object_scope", "get_custom_objects", "normalize",
-           "register_keras_serializable", "set_random_seed", "to_categorical"]
+__all__ = [
+    "CustomObjectScope",
+    "Progbar",
+    "custom_object_scope",
+    "get_custom_objects",
+    "normalize",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's, NumPy's and minigraph's random numbers: the same script then gives the same numbers, and initial
-    weights, dropout masks and shuffles equal Keras's.
+    """Seed Python's, NumPy's and minigraph's random numbers: the same script then gives the same numbers,
+    and initial weights, dropout masks and shuffles equal Keras's.
 
     Raises:
         InvalidArgumentError: for anything but an integer from 0 to 2³² − 1 (NumPy's range).
     """
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise InvalidArgumentError("the seed must be an integer from 0 to 4294967295",
-                                   where="keras.utils.set_random_seed", got=repr(seed), wanted="an int",
-                                   fix="keras.utils.set_random_seed(42)")
+        raise InvalidArgumentError(
+            "the seed must be an integer from 0 to 4294967295",
+            where="keras.utils.set_random_seed",
+            got=repr(seed),
+            wanted="an int",
+            fix="keras.utils.set_random_seed(42)",
+        )
     python_random.seed(seed)
     np.random.seed(seed)
     ops.set_seed(seed)
@@ -36,12 +50,14 @@ def set_random_seed(seed: int) -> None:
 
 
 def to_categorical(x, num_classes: int | None = None):
-    """Class numbers as one-hot rows: shape (..., classes), float64 for arrays (as Keras) and float32 for tensors.
+    """Class numbers as one-hot rows: shape (..., classes), float64 for arrays (as Keras) and float32 for
+    tensors.
 
     A last axis of size 1 is dropped first. `num_classes` is the largest number + 1 by default.
 
     Raises:
-        IndexRangeError: for a class below 0 or not below num_classes; DTypeError: for numbers that are not whole.
+        IndexRangeError: for a class below 0 or not below num_classes; DTypeError: for numbers that are not
+            whole.
 
     >>> to_categorical([0, 2, 1])
     array([[1., 0., 0.],
@@ -52,30 +68,46 @@ def to_categorical(x, num_classes: int | None = None):
         return _tensor_to_categorical(x, num_classes)
     given = np.asarray(x)
     if given.dtype.kind not in "iubf":
-        raise DTypeError("to_categorical takes class numbers", where="keras.utils.to_categorical",
-                         got=f"{given.dtype} values", wanted="integers from 0",
-                         fix="encode names first: sklearn.preprocessing.LabelEncoder().fit_transform(labels)")
+        raise DTypeError(
+            "to_categorical takes class numbers",
+            where="keras.utils.to_categorical",
+            got=f"{given.dtype} values",
+            wanted="integers from 0",
+            fix="encode names first: sklearn.preprocessing.LabelEncoder().fit_transform(labels)",
+        )
     labels = given.astype("int64")
     if given.dtype.kind == "f" and not np.array_equal(labels, given):
         odd = given[labels != given].flat[0]
-        raise DTypeError("to_categorical takes whole class numbers", where="keras.utils.to_categorical",
-                         got=f"a label of {odd!r}", wanted="integers from 0", fix="round or bin the labels first")
+        raise DTypeError(
+            "to_categorical takes whole class numbers",
+            where="keras.utils.to_categorical",
+            got=f"a label of {odd!r}",
+            wanted="integers from 0",
+            fix="round or bin the labels first",
+        )
     shape = labels.shape[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else labels.shape
     flat = labels.reshape(-1)
     if not num_classes:
         if not flat.size:
-            raise InvalidArgumentError("to_categorical: no labels, so the number of classes is unknown",
-                                       where="keras.utils.to_categorical", got="an empty array",
-                                       wanted="labels, or num_classes", fix="pass num_classes=10")
+            raise InvalidArgumentError(
+                "to_categorical: no labels, so the number of classes is unknown",
+                where="keras.utils.to_categorical",
+                got="an empty array",
+                wanted="labels, or num_classes",
+                fix="pass num_classes=10",
+            )
         num_classes = int(flat.max()) + 1
     bad = np.flatnonzero((flat < 0) | (flat >= num_classes))
     if bad.size:
         place = tuple(int(i) for i in np.unravel_index(bad[0], shape)) if shape else ()
         raise IndexRangeError(
-            f"to_categorical: label {int(flat[bad[0]])} is not a class", where="keras.utils.to_categorical",
+            f"to_categorical: label {int(flat[bad[0]])} is not a class",
+            where="keras.utils.to_categorical",
             got=f"label {int(flat[bad[0]])} at position {place}",
             wanted=f"labels from 0 to {num_classes - 1} (num_classes={num_classes})",
-            fix="classes count from 0: with 10 classes the last is 9; raise num_classes or subtract the smallest label")
+            fix="classes count from 0: with 10 classes the last is 9; raise num_classes, or subtract the "
+            "smallest label",
+        )
     one_hot = np.zeros((flat.size, num_classes))
     one_hot[np.arange(flat.size), flat] = 1
     return one_hot.reshape((*shape, num_classes))
@@ -83,9 +115,13 @@ def to_categorical(x, num_classes: int | None = None):
 
 def _tensor_to_categorical(x: Tensor, num_classes: int | None) -> Tensor:
     if not num_classes:
-        raise InvalidArgumentError("to_categorical of a tensor needs num_classes", where="keras.utils.to_categorical",
-                                   got="num_classes=None", wanted="the number of classes",
-                                   fix="to_categorical(x, num_classes=10)")
+        raise InvalidArgumentError(
+            "to_categorical of a tensor needs num_classes",
+            where="keras.utils.to_categorical",
+            got="num_classes=None",
+            wanted="the number of classes",
+            fix="to_categorical(x, num_classes=10)",
+        )
     if len(x.shape) > 1 and x.shape[-1] == 1:
         x = ops.squeeze(x, axis=-1)
     return ops.one_hot(ops.cast(x, "int64"), num_classes)

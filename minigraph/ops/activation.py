@@ -1,7 +1,7 @@
 """Activation functions: one class per function with its derivative, then the public functions.
 
-Each derivative is an op of its own, so that a backward pass reads memory once; it has a derivative too. Where the
-derivative can be written with the result y instead of x, it is: then x need not be kept.
+Each derivative is an op of its own, so that a backward pass reads memory once; it has a derivative too. Where
+the derivative can be written with the result y instead of x, it is: then x need not be kept.
 """
 
 from __future__ import annotations
@@ -13,15 +13,39 @@ import numpy as np
 
 from kernels.reference import elementwise as reference
 from minigraph.dtypes import float32
-from minigraph.errors import InvalidArgumentError
-from minigraph.ops.dispatch import apply1, convert
 from minigraph.ops.analysis import exp, tanh
+from minigraph.ops.dispatch import apply1, convert
 from minigraph.ops.elementwise import (
-    Elementwise, abs, cast, conjugate, constant_like, divide, multiply, negative, sign, square, unbroadcast, where)
+    Elementwise,
+    abs,
+    cast,
+    conjugate,
+    constant_like,
+    divide,
+    multiply,
+    negative,
+    sign,
+    square,
+    unbroadcast,
+    where,
+)
 from minigraph.tensor import Tensor
 
-__all__ = ["elu", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "relu", "relu6", "selu", "sigmoid", "silu",
-           "softplus", "softsign", "swish"]
+__all__ = [
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "leaky_relu",
+    "log_sigmoid",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "swish",
+]
 
 
 class _Activation(Elementwise, abstract=True):
@@ -358,7 +382,7 @@ class HardSigmoid(Elementwise):
         return tf.nn.relu6(inputs[0] + 3) / 6
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
 
 
 def relu(features: Any, name: str | None = None) -> Tensor:
@@ -372,7 +396,7 @@ def relu6(features: Any, name: str | None = None) -> Tensor:
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
-    """x where x > 0, else alpha · x. Integers become float32. As in TensorFlow alpha is rounded to float32."""
+    """x where x > 0, else alpha · x. Integers become float32; alpha is rounded to it, as in TensorFlow."""
     features = convert(features, name="features")
     if features.dtype.is_integer:
         features = cast(features, float32)

@@ -1,7 +1,7 @@
 """Element-wise functions of analysis: exponentials, logarithms, trigonometry and their inverses, erf.
 
-One class per function with its derivative, then the public functions. Derivatives are written with the result y where
-that is cheaper than with x.
+One class per function with its derivative, then the public functions. Derivatives are written with the
+result y where that is cheaper than with x.
 """
 
 from __future__ import annotations
@@ -13,11 +13,40 @@ import numpy as np
 
 from minigraph.ops.dispatch import apply1, convert, convert_pair
 from minigraph.ops.elementwise import (
-    Elementwise, conjugate, constant_like, reciprocal, sqrt, square, unbroadcast, where)
+    Elementwise,
+    conjugate,
+    constant_like,
+    reciprocal,
+    sqrt,
+    square,
+    unbroadcast,
+    where,
+)
 from minigraph.tensor import Tensor
 
-__all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "expm1",
-           "log", "log1p", "sin", "sinh", "tan", "tanh", "xlog1py", "xlogy"]
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+    "xlog1py",
+    "xlogy",
+]
 
 
 class _Analytic(Elementwise, abstract=True):
@@ -210,7 +239,7 @@ class Erfc(Elementwise):
         return [np.vectorize(math.erfc, otypes=[np.float64])(x).astype(x.dtype)]
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
 
 
 def exp(x: Any, name: str | None = None) -> Tensor:

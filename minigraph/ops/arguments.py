@@ -1,7 +1,8 @@
 """Integer arguments of ops (shapes, sizes, positions): plain numbers, tensors, or lists that mix the two.
 
-Numbers known while a graph is built become attributes. The others stay tensors: the attribute then holds a `Given` in
-their place, and specialising puts the number in when it has been worked out. It does not know what the numbers mean.
+Numbers known while a graph is built become attributes. The others stay tensors: the attribute then holds a
+`Given` in their place, and specialising puts the number in when it has been worked out. This file does not
+know what the numbers mean.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _FOLLOWED_ELEMENTS = 64
 
 @dataclass(frozen=True)
 class Given:
-    """A number in an attribute that input number `source` gives: its element at `element` (() for a scalar input)."""
+    """A number that input number `source` gives: its element at `element`, or () for a scalar input."""
 
     source: int
     element: tuple[int, ...] = ()
@@ -44,17 +45,21 @@ def _replace(attribute, number):
 
 def has_given(attribute) -> bool:
     """Whether an attribute still lacks a number."""
-    return isinstance(attribute, Given) or (type(attribute) is tuple and any(has_given(item) for item in attribute))
+    return isinstance(attribute,
+                      Given) or (type(attribute) is tuple and any(has_given(item) for item in attribute))
 
 
 def shifted(attrs: dict, by: int) -> dict:
     """The attributes for a call whose number inputs stand `by` places further on."""
-    return {key: _replace(value, lambda given: Given(given.source + by, given.element)) for key, value in attrs.items()}
+    return {key: _replace(value, lambda given: Given(given.source + by, given.element))
+            for key, value in attrs.items()}
 
 
 class NumberedOp(Op, abstract=True):
-    """Base of ops that move numbers. Their attributes may hold `Given`s: the first `fixed` inputs are data, those that
-    give numbers come behind them."""
+    """Base of ops that move numbers. Their attributes may hold `Given`s.
+
+    The first `fixed` inputs are data; those that give numbers come behind them.
+    """
 
     fixed = 1
 
@@ -74,7 +79,8 @@ class NumberedOp(Op, abstract=True):
 
     def settle(self, inputs, attrs, values):
         """Drop the inputs that only gave numbers once all of those are known."""
-        if not any(has_given(value) for value in attrs.values()) or any(v is None for v in values[self.fixed:]):
+        lacking = any(has_given(value) for value in attrs.values())
+        if not lacking or any(v is None for v in values[self.fixed:]):
             return inputs, attrs
         return inputs[:self.fixed], self.filled(values, attrs)
 
@@ -90,7 +96,7 @@ class NumberedOp(Op, abstract=True):
 
 
 class LikeOp(NumberedOp, abstract=True):
-    """Base of ops whose last fixed input lends its shape only. Once that is known, the input is not needed any more."""
+    """Base of ops whose last fixed input lends its shape only; once that is known, the input is dropped."""
 
     def __init_subclass__(cls, **kwargs):
         cls.shape_only = (cls.fixed - 1,)
@@ -125,13 +131,17 @@ class Arguments:
 
     def integers(self, value: Any, argument: str) -> Any:
         """`value` as an attribute: an int, or nested tuples of ints; `Given`s where only a run will tell."""
+        kind = type(value)
+        if kind is int or (kind is tuple and all(type(item) is int for item in value)):
+            return value
         if is_symbolic(value):
             return self._from_tensor(value, argument)
         if isinstance(value, (list, tuple)):
             if any(item is None for item in value):
                 raise InvalidArgumentError(
                     f"{self.op}: {argument} has a size that is not known while the graph is built",
-                    where=f"op {self.op}", got=f"{argument}={tuple(value)}", wanted="integers or integer tensors",
+                    where=f"op {self.op}", got=f"{argument}={tuple(value)}",
+                    wanted="integers or integer tensors",
                     fix="take unknown sizes from tf.shape(x), or use -1 where the function allows it")
             return tuple(self.integers(item, argument) for item in value)
         return _integers(value, self.op, argument)
@@ -141,15 +151,17 @@ class Arguments:
         if is_symbolic(value) or isinstance(value, (int, np.integer)):
             return self.integers(value, argument)
         array = np.asarray(value)
-        return array.item() if array.dtype.kind == "f" and not array.shape else _integers(array, self.op, argument)
+        return array.item() if array.dtype.kind == "f" and not array.shape else _integers(array, self.op,
+                                                                                          argument)
 
     def _from_tensor(self, tensor: Tensor, argument: str):
         if not (tensor.dtype.is_integer or argument in ("start", "limit", "delta")):
-            raise DTypeError(f"{self.op}: {argument} must be integers", where=f"op {self.op}", got=repr(tensor.spec),
-                             wanted="int32 or int64", fix=f"tf.cast({argument}, tf.int32)")
+            raise DTypeError(f"{self.op}: {argument} must be integers", where=f"op {self.op}",
+                             got=repr(tensor.spec), wanted="int32 or int64",
+                             fix=f"tf.cast({argument}, tf.int32)")
         if tensor.spec.size is None:
             raise UnsupportedError(
-                f"{self.op}: {argument} has an unknown number of elements, so the result's rank would be unknown",
+                f"{self.op}: {argument} has an unknown number of elements, so the result's rank is unknown",
                 where=f"op {self.op}", got=repr(tensor.spec), wanted="a tensor whose own shape is known",
                 fix="build it from a list of known length, for example [tf.shape(x)[0], 10]")
         known = known_numbers(tensor)
@@ -168,7 +180,7 @@ class Arguments:
 
 
 def is_symbolic(value: Any) -> bool:
-    """Whether only a run can tell the numbers: a graph's value, or a variable while a graph is being built."""
+    """Whether only a run can tell the numbers: a graph's value, or a variable while a graph is built."""
     return isinstance(value, Value) or (hasattr(value, "read_in_graph") and current_graph() is not None)
 
 
@@ -209,9 +221,10 @@ def normal_axis(axis: Any, rank: int, op: str, argument: str = "axis") -> int:
     Raises:
         ShapeError: for an axis outside −rank … rank−1.
     """
-    number = static_int(axis, op, argument)
+    number = axis if type(axis) is int else static_int(axis, op, argument)
     if not -rank <= number < rank:
-        raise ShapeError(f"{op}: {argument} {number} does not exist", where=f"op {op}", got=f"{argument}={number}",
+        raise ShapeError(f"{op}: {argument} {number} does not exist", where=f"op {op}",
+                         got=f"{argument}={number}",
                          wanted=f"-{rank} <= {argument} < {rank}, since there are {rank} axes" if rank
                          else "a tensor with at least one axis",
                          fix=f"choose one of the {rank} axes" if rank else "add an axis with tf.expand_dims")
@@ -223,8 +236,8 @@ def size_of(tensor: Tensor, axis: int) -> Any:
     size = tensor.shape[axis]
     if size is not None:
         return size
-    from minigraph.ops.indexing import get_item
     from minigraph.ops.shape import shape
+    from minigraph.ops.slicing import get_item
     return get_item(shape(tensor), axis % len(tensor.shape))
 
 
@@ -232,8 +245,8 @@ def sizes_of(tensor: Tensor) -> list:
     """The sizes of all axes: ints, and scalar tensors for the unknown ones."""
     if None not in tensor.shape:
         return list(tensor.shape)
-    from minigraph.ops.indexing import get_item
     from minigraph.ops.shape import shape
+    from minigraph.ops.slicing import get_item
     whole = shape(tensor)
     return [get_item(whole, axis) if size is None else size for axis, size in enumerate(tensor.shape)]
 
@@ -244,10 +257,10 @@ _MOVES = ("stack", "concat", "slice", "reshape", "squeeze", "expand_dims", "iden
 
 def known_numbers(value: Tensor, seen: dict[int, np.ndarray | None] | None = None, depth: int = 32
                   ) -> np.ndarray | None:
-    """What the graph tells about an integer tensor's numbers: an object array with None for unknown ones, or None.
+    """What the graph tells about an integer tensor's numbers: an object array with None for unknown ones.
 
-    Follows constants, shapes, the ops that put shapes together, and integer arithmetic on known numbers, so that
-    reshape(x, [tf.shape(x)[0], 784]) has the shape (?, 784).
+    Follows constants, shapes, the ops that put shapes together, and integer arithmetic on known numbers, so
+    that reshape(x, [tf.shape(x)[0], 784]) has the shape (?, 784).
     """
     if (not isinstance(value, Value) or value.spec.size is None or value.spec.size > _FOLLOWED_ELEMENTS
             or not value.dtype.is_integer or depth == 0):
@@ -266,9 +279,12 @@ def _known_numbers(node, seen: dict, depth: int) -> np.ndarray | None:
         return np.array(list(node.inputs[0].shape), object)
     if not node.inputs or node.op.stateful or any(has_given(a) for a in node.attrs.values()):
         return None
-    inputs = [known_numbers(v, seen, depth - 1) for v in node.inputs]
-    if any(array is None for array in inputs):
-        return None
+    inputs = []
+    for value in node.inputs:
+        array = known_numbers(value, seen, depth - 1)
+        if array is None:
+            return None
+        inputs.append(array)
     if name == "cast":
         return inputs[0]
     if name in _MOVES:
@@ -280,10 +296,12 @@ def _known_numbers(node, seen: dict, depth: int) -> np.ndarray | None:
 
 
 def convert_list(values: Sequence, op: str) -> list[Tensor]:
-    """Tensors from a list that may mix tensors, arrays and numbers; plain ones take the dtype of the first tensor."""
+    """Tensors from a list that may mix tensors, arrays and numbers; these follow the first tensor's dtype."""
     if not values:
-        raise InvalidArgumentError(f"{op}: an empty list", where=f"op {op}", got="[]", wanted="at least one tensor",
-                                   fix="pass one or more tensors")
+        raise InvalidArgumentError(f"{op}: an empty list", where=f"op {op}", got="[]",
+                                   wanted="at least one tensor", fix="pass one or more tensors")
+    if all(isinstance(v, Tensor) for v in values):
+        return list(values)
     hint = next((v.dtype for v in values if isinstance(v, Tensor)), None)
     if hint is None:
         found = [convert(v, name=f"{op}'s values") for v in values]

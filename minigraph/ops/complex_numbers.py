@@ -1,6 +1,7 @@
 """Complex numbers: their parts, conjugate, size and angle. They run on the NumPy reference.
 
-Gradients follow TensorFlow's convention: the gradient of a real result L with respect to z = a + ib is dL/da + i·dL/db.
+Gradients follow TensorFlow's convention: the gradient of a real result L with respect to z = a + ib is
+dL/da + i·dL/db.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from minigraph.dtypes import complex64, complex128, float32, float64
 from minigraph.errors import DTypeError
 from minigraph.ops.dispatch import apply1, convert, convert_pair
 from minigraph.ops.elementwise import (
-    Elementwise, constant_like, multiply, negative, reciprocal, unbroadcast, where)
+    Elementwise,
+    constant_like,
+    multiply,
+    negative,
+    reciprocal,
+    unbroadcast,
+    where,
+)
 from minigraph.spec import broadcast_shapes, spec_of
 from minigraph.tensor import Tensor
 
@@ -99,8 +107,13 @@ class Complex(Elementwise):
     def infer(self, specs, attrs):
         self.same_dtype(specs)
         if specs[0].dtype.name not in _WHOLE:
-            raise DTypeError(f"complex is not defined for {specs[0].dtype.name}", where="op complex",
-                             got=specs[0].dtype.name, wanted="float32 or float64", fix="tf.cast the parts first")
+            raise DTypeError(
+                f"complex is not defined for {specs[0].dtype.name}",
+                where="op complex",
+                got=specs[0].dtype.name,
+                wanted="float32 or float64",
+                fix="tf.cast the parts first",
+            )
         shape = broadcast_shapes("complex", specs[0].shape, specs[1].shape)
         return [spec_of(shape, _WHOLE[specs[0].dtype.name])]
 
@@ -115,7 +128,7 @@ class Complex(Elementwise):
         return [out]
 
 
-def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:  # noqa: A001 - TensorFlow's name
+def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
     """real + i · imag: float32 parts give complex64, float64 parts complex128."""
     return apply1("complex", convert_pair(real, imag, "complex"), None, name)
 

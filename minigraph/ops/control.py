@@ -19,12 +19,15 @@ from minigraph.tree import flatten, pack_like
 
 
 class Branch:
-    """A traced piece of code: a graph, the placeholders of its arguments, its results, and what it captured."""
+    """A traced piece of code: a graph, the placeholders of its arguments, and its results."""
 
     def __init__(self, graph: Graph, arguments: list[Value], results: list[Value]):
         self.graph, self.arguments, self.results = graph, arguments, results
-        #: Tensors of the enclosing graph it uses, and the placeholders they arrive in.
-        self.captured = list(graph.captures.values())
+
+    @property
+    def captured(self) -> list[tuple[Tensor, Value]]:
+        """Tensors of the enclosing graph it uses, and the placeholders they arrive in."""
+        return list(self.graph.captures.values())
 
     @property
     def effects(self) -> list:
@@ -42,11 +45,16 @@ class Branch:
         return [*self.arguments, *found]
 
 
+def branch_graph(name: str) -> Graph:
+    """An empty graph inside the current one."""
+    graph = Graph(name)
+    graph.outer, graph.lazy_variables = current_graph(), False
+    return graph
+
+
 def trace_branch(name: str, function: Callable, arguments: Sequence[Spec], structure: Any = None) -> tuple[Branch, Any]:
     """Trace `function` on placeholders of `arguments`; returns the branch and the structure it returned."""
-    outer = current_graph()
-    graph = Graph(name)
-    graph.outer, graph.lazy_variables = outer, False
+    graph = branch_graph(name)
     placeholders = [graph.add(OPS["placeholder"], (), {}, [spec], f"arg{i}").outputs[0]
                     for i, spec in enumerate(arguments)]
     with graph.as_default():
@@ -288,11 +296,16 @@ def cond(pred: Any, true_fn: Callable | None = None, false_fn: Callable | None =
     true, structure = trace_branch("true", true_fn, ())
     false, other = trace_branch("false", false_fn, ())
     _same_structure("cond", structure, other, true, false)
+    outputs = cond_of(pred, true, false, name)
+    return None if structure is None else pack_like(structure, outputs)
+
+
+def cond_of(pred: Value, true: Branch, false: Branch, name: str | None = None) -> list[Tensor]:
+    """A cond node for two traced branches; returns its outputs."""
     captures = list({id(t): t for branch in (true, false) for t, _ in branch.captured}.values())
     attrs = {"true": true, "false": false, "_true_in": true.placeholders(captures),
              "_false_in": false.placeholders(captures)}
-    outputs = apply("cond", [pred, *captures], attrs, name)
-    return None if structure is None else pack_like(structure, outputs)
+    return apply("cond", [pred, *captures], attrs, name)
 
 
 def _same_structure(op: str, a: Any, b: Any, first: Branch, second: Branch) -> None:

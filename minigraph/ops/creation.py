@@ -25,13 +25,14 @@ from minigraph.ops.arguments import (
     static_int,
 )
 from minigraph.ops.dispatch import apply1, convert, convert_pair, import_tensor
+from minigraph.ops.joining import concat
 from minigraph.ops.registry import OPS
-from minigraph.ops.shape import broadcast_to, concat, expand_dims, reshape
+from minigraph.ops.shape import broadcast_to, expand_dims, reshape
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["constant", "convert_to_tensor", "eye", "fill", "linspace", "meshgrid", "ones", "ones_like", "range",
-           "sequence_mask", "zeros", "zeros_like"]
+__all__ = ["constant", "convert_to_tensor", "eye", "fill", "linspace", "meshgrid", "ones", "ones_like",
+           "range", "sequence_mask", "zeros", "zeros_like"]
 
 
 class Fill(NumberedOp):
@@ -43,7 +44,8 @@ class Fill(NumberedOp):
     def infer(self, specs, attrs):
         sizes = self.known(attrs)["shape"]
         if any(n is not None and n < 0 for n in sizes):
-            raise ShapeError("fill: a size is negative", where="op fill", got=str(sizes), wanted="sizes of at least 0",
+            raise ShapeError("fill: a size is negative", where="op fill", got=str(sizes),
+                             wanted="sizes of at least 0",
                              fix="check the shape that was passed to tf.fill, tf.zeros or tf.ones")
         return [spec_of(sizes, attrs["dtype"])]
 
@@ -53,7 +55,8 @@ class Fill(NumberedOp):
     def emit(self, emitter, node):
         from kernels.shape import fill_calls
         out = node.outputs[0]
-        emitter.calls(fill_calls(emitter.out(out), out.spec.size, node.attrs["value"], out.dtype.name, emitter.threads))
+        emitter.calls(fill_calls(emitter.out(out), out.spec.size, node.attrs["value"], out.dtype.name,
+                                 emitter.threads))
 
     def reference(self, inputs, attrs):
         return [np.full(self.filled(inputs, attrs)["shape"], attrs["value"], attrs["dtype"].numpy_dtype)]
@@ -74,7 +77,8 @@ class _Like(LikeOp, abstract=True):
     def emit(self, emitter, node):
         from kernels.shape import fill_calls
         out = node.outputs[0]
-        emitter.calls(fill_calls(emitter.out(out), out.spec.size, self.value, out.dtype.name, emitter.threads))
+        emitter.calls(fill_calls(emitter.out(out), out.spec.size, self.value, out.dtype.name,
+                                 emitter.threads))
 
     def reference(self, inputs, attrs):
         return [np.full(self.like(inputs, attrs), self.value, attrs["dtype"].numpy_dtype)]
@@ -112,7 +116,8 @@ class Range(NumberedOp):
             raise InvalidArgumentError(
                 "range: limit cannot be reached from start in steps of delta", where="op range",
                 got=f"start={start}, limit={limit}, delta={delta}",
-                wanted="delta > 0 with start <= limit, or delta < 0 with start >= limit", fix="change the sign of delta")
+                wanted="delta > 0 with start <= limit, or delta < 0 with start >= limit",
+                fix="change the sign of delta")
         length = None if None in numbers else _range_count(start, limit, delta)
         return [spec_of((length,), attrs["dtype"])]
 
@@ -120,7 +125,8 @@ class Range(NumberedOp):
         return self.gradients(call)
 
     def has_kernel(self, node):
-        return super().has_kernel(node) and node.outputs[0].dtype.name in ("float32", "float64", "int32", "int64")
+        known = ("float32", "float64", "int32", "int64")
+        return super().has_kernel(node) and node.outputs[0].dtype.name in known
 
     def emit(self, emitter, node):
         from kernels.shape import range_calls
@@ -146,7 +152,7 @@ def _range_count(start, limit, delta) -> int:
     return math.ceil(abs((limit - start) / delta))
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# -------------------------------------------------------------------------------- public functions
 
 def constant(value: Any, dtype=None, shape=None, name: str = "Const") -> Tensor:
     """A tensor of given numbers.
@@ -163,21 +169,28 @@ def constant(value: Any, dtype=None, shape=None, name: str = "Const") -> Tensor:
     [[7, 7], [7, 7]]
     """
     dtype = None if dtype is None else as_dtype(dtype)
-    # NumPy arrays and truth values are cast, as TensorFlow does; Python numbers must fit.
-    if dtype is not None and isinstance(value, (np.ndarray, np.generic, bool)) and np.asarray(value).dtype.kind not in "OUS":
-        value = np.asarray(value).astype(dtype.numpy_dtype)
+    if dtype is not None:
+        value = _cast_array(value, dtype)
     tensor = convert(value, dtype, name="value")
     if shape is not None and tuple(shape) != tuple(tensor.shape):
         wanted = math.prod(shape)
         if tensor.spec.size not in (1, wanted):
             raise ShapeError("constant: the numbers do not fill the shape", where="op const",
                              got=f"{tensor.spec.size} numbers, shape={tuple(shape)}",
-                             wanted=f"{wanted} numbers, or a single one", fix="leave shape out, or give as many numbers")
+                             wanted=f"{wanted} numbers, or a single one",
+                             fix="leave shape out, or give as many numbers")
         tensor = broadcast_to(reshape(tensor, ()), shape) if tensor.spec.size == 1 else reshape(tensor, shape)
     graph = current_graph()
     if graph is None or is_symbolic(tensor):
         return tensor
     return graph.add(OPS["const"], (), {"value": tensor}, [tensor.spec], name).outputs[0]
+
+
+def _cast_array(value, dtype):
+    """NumPy arrays and truth values are cast, as in TensorFlow; Python numbers must fit."""
+    if not isinstance(value, (np.ndarray, np.generic, bool)) or np.asarray(value).dtype.kind in "OUS":
+        return value
+    return np.asarray(value).astype(dtype.numpy_dtype)
 
 
 def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None = None) -> Tensor:
@@ -188,8 +201,8 @@ def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None 
         dtype_hint: the element type it gets where its numbers allow it.
     """
     dtype = None if dtype is None else as_dtype(dtype)
-    if dtype is not None and isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "OUS":
-        value = value.astype(dtype.numpy_dtype)
+    if dtype is not None:
+        value = _cast_array(value, dtype)
     tensor = convert(value, dtype, None if dtype_hint is None else as_dtype(dtype_hint), name or "value")
     graph = current_graph()
     return tensor if graph is None else import_tensor(graph, tensor)
@@ -197,8 +210,8 @@ def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None 
 
 def _no_layout(function: str, layout) -> None:
     if layout is not None:
-        raise UnsupportedError(f"{function}: layout is not supported", where=f"op {function}", got=repr(layout),
-                               fix="leave layout out")
+        raise UnsupportedError(f"{function}: layout is not supported", where=f"op {function}",
+                               got=repr(layout), fix="leave layout out")
 
 
 def fill(dims, value, name: str | None = None, layout=None) -> Tensor:
@@ -208,8 +221,9 @@ def fill(dims, value, name: str | None = None, layout=None) -> Tensor:
         return broadcast_to(value, dims, name)
     number = np.asarray(convert(value, name="value"))
     if number.ndim:
-        raise ShapeError("fill: the value must be one number", where="op fill", got=f"value of shape {number.shape}",
-                         wanted="a scalar", fix="use tf.broadcast_to or tf.tile to repeat a tensor")
+        raise ShapeError("fill: the value must be one number", where="op fill",
+                         got=f"value of shape {number.shape}", wanted="a scalar",
+                         fix="use tf.broadcast_to or tf.tile to repeat a tensor")
     return _filled(dims, number.item(), as_dtype(number.dtype), name)
 
 
@@ -259,8 +273,9 @@ def _like(op: str, x, dtype, name: str | None, layout) -> Tensor:
     if x.spec.size is None:
         return apply1(op, [x], {"dtype": dtype}, name)
     # A known shape needs nothing of x, not even x itself.
+    attrs = {"shape": tuple(x.shape), "value": 1 if op == "ones_like" else 0, "dtype": dtype}
     with x.graph.as_default() if isinstance(x, Value) and current_graph() is None else nullcontext():
-        return _filled(x.shape, type(OPS[op]).value, dtype, name or op)
+        return apply1("fill", (), attrs, name or op)
 
 
 def eye(num_rows, num_columns=None, batch_shape=None, dtype=float32, name: str | None = None) -> Tensor:
@@ -272,7 +287,8 @@ def eye(num_rows, num_columns=None, batch_shape=None, dtype=float32, name: str |
         return square
     if is_symbolic(batch_shape):
         raise UnsupportedError("eye: batch_shape must be a list", where="op eye", got=repr(batch_shape),
-                               wanted="a list of integers or scalar tensors", fix="batch_shape=[tf.shape(x)[0]]")
+                               wanted="a list of integers or scalar tensors",
+                               fix="batch_shape=[tf.shape(x)[0]]")
     return broadcast_to(square, [*batch_shape, *sizes_of(square)], name)
 
 
@@ -291,12 +307,13 @@ def range(start, limit=None, delta=1, dtype=None, name: str = "range") -> Tensor
     found = None if dtype is None else as_dtype(dtype)
     if found is None:
         # The widest of the three, in TensorFlow's order.
-        kinds = {convert(n, name="range's arguments").dtype for n in (start, limit, delta)}
+        kinds = {n.dtype if isinstance(n, Tensor) else convert(n, name="range's arguments").dtype
+                 for n in (start, limit, delta)}
         order = (int32, int64, float32, float64)
         if not kinds <= set(order):
-            raise DTypeError("range: its arguments must be int32, int64, float32 or float64", where="op range",
-                             got=", ".join(sorted(k.name for k in kinds)), wanted="plain numbers or such tensors",
-                             fix="convert them with tf.cast")
+            raise DTypeError("range: its arguments must be int32, int64, float32 or float64",
+                             where="op range", got=", ".join(sorted(k.name for k in kinds)),
+                             wanted="plain numbers or such tensors", fix="convert them with tf.cast")
         found = max(kinds, key=order.index)
     call = Arguments("range")
     attrs = {argument: call.numbers(n, argument)
@@ -307,12 +324,15 @@ def range(start, limit=None, delta=1, dtype=None, name: str = "range") -> Tensor
             attrs = {key: float(np.float32(n)) if isinstance(n, float) else n for key, n in attrs.items()}
     elif any(isinstance(n, float) for n in attrs.values()):
         raise DTypeError(f"range: fractions where {found.name} is asked for", where="op range",
-                         got=f"start={start}, limit={limit}, delta={delta}", wanted="integers", fix="leave dtype out")
+                         got=f"start={start}, limit={limit}, delta={delta}", wanted="integers",
+                         fix="leave dtype out")
     return call.apply1({**attrs, "dtype": found}, None if name == "range" else name)
 
 
 def linspace(start, stop, num, name: str | None = None, axis=0) -> Tensor:
-    """`num` evenly spaced numbers from `start` to `stop`, both included, along a new axis. Integers become float64.
+    """`num` evenly spaced numbers from `start` to `stop`, both included, along a new axis.
+
+    Integers become float64.
 
     >>> import minigraph as tf
     >>> tf.linspace(0.0, 1.0, 5).numpy().tolist()
@@ -337,10 +357,11 @@ def linspace(start, stop, num, name: str | None = None, axis=0) -> Tensor:
 
 
 def meshgrid(*args, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
-    """Coordinates of a grid: for vectors x (n) and y (m), two tensors of shape (m, n), or (n, m) with indexing="ij"."""
+    """The coordinates of a grid: for vectors x (n) and y (m) two tensors of shape (m, n); "ij": (n, m)."""
     if indexing not in ("xy", "ij"):
         raise InvalidArgumentError(f"meshgrid: unknown indexing {indexing!r}", where="op meshgrid",
-                                   got=f"indexing={indexing!r}", wanted="'xy' or 'ij'", fix="choose one of these")
+                                   got=f"indexing={indexing!r}", wanted="'xy' or 'ij'",
+                                   fix="choose one of these")
     vectors = [reshape(v, (-1,)) for v in args]
     if indexing == "xy" and len(vectors) > 1:
         swapped = [vectors[1], vectors[0], *vectors[2:]]
@@ -363,8 +384,9 @@ def sequence_mask(lengths, maxlen=None, dtype=bool_, name: str | None = None) ->
     lengths = convert(lengths, name="lengths")
     if maxlen is None:
         if is_symbolic(lengths):
-            raise UnsupportedError("sequence_mask: inside a graph maxlen must be given", where="op sequence_mask",
-                                   got="maxlen=None", wanted="an integer, or a scalar tensor made from tf.shape",
+            raise UnsupportedError("sequence_mask: inside a graph maxlen must be given",
+                                   where="op sequence_mask", got="maxlen=None",
+                                   wanted="an integer, or a scalar tensor made from tf.shape",
                                    fix="its default, the largest length, is only known when the numbers are")
         numbers = np.asarray(lengths)
         maxlen = int(numbers.max()) if numbers.size else 0

@@ -1,7 +1,7 @@
-"""Training on arrays without leaving the program: minibatches, counters, and metrics that add up over an epoch.
+"""Training on arrays without leaving the program: minibatches, counters, metrics that add up over an epoch.
 
-A fit loop is one program run many times: each round takes the next rows, trains, counts, and moves the position on. These
-are its ops; the loop itself, and what the metrics mean, are not known here.
+A fit loop is one program run many times: each round takes the next rows, trains, counts, and moves the
+position on. These are its ops; the loop itself, and what the metrics mean, are not known here.
 """
 
 from __future__ import annotations
@@ -29,45 +29,80 @@ class TakeRows(Op):
     def infer(self, specs, attrs):
         source, order, position = specs
         if not source.shape:
-            raise ShapeError("take_rows: the source has no rows", where="op take_rows", got="a scalar",
-                             wanted="an array of shape (rows, …)", fix="give the data a first axis, the samples")
-        if len(order.shape) != 1 or position.shape != () or order.dtype is not int64 or position.dtype is not int64:
-            raise ShapeError("take_rows: order must be a vector and position a scalar, both int64", where="op take_rows",
-                             got=f"order {order!r}, position {position!r}", wanted="order i64[n], position i64[]",
-                             fix="tf.Variable(np.arange(n)) and tf.Variable(0, dtype=tf.int64)")
+            raise ShapeError(
+                "take_rows: the source has no rows",
+                where="op take_rows",
+                got="a scalar",
+                wanted="an array of shape (rows, …)",
+                fix="give the data a first axis, the samples",
+            )
+        if (
+            len(order.shape) != 1
+            or position.shape != ()
+            or order.dtype is not int64
+            or position.dtype is not int64
+        ):
+            raise ShapeError(
+                "take_rows: order must be a vector and position a scalar, both int64",
+                where="op take_rows",
+                got=f"order {order!r}, position {position!r}",
+                wanted="order i64[n], position i64[]",
+                fix="tf.Variable(np.arange(n)) and tf.Variable(0, dtype=tf.int64)",
+            )
         return [spec_of((attrs["batch"], *source.shape[1:]), source.dtype)]
 
     def emit(self, emitter, node):
         from kernels.shape import take_rows_calls
+
         source, order, position = node.inputs
         out = node.outputs[0]
         batch = node.attrs["batch"]
-        emitter.calls(take_rows_calls(
-            emitter.ref(source), emitter.ref(order), emitter.ref(position), emitter.out(out), batch,
-            int(np.prod(out.shape[1:], dtype=np.int64)), source.shape[0], order.shape[0], out.dtype.size,
-            emitter.threads))
+        emitter.calls(
+            take_rows_calls(
+                emitter.ref(source),
+                emitter.ref(order),
+                emitter.ref(position),
+                emitter.out(out),
+                batch,
+                int(np.prod(out.shape[1:], dtype=np.int64)),
+                source.shape[0],
+                order.shape[0],
+                out.dtype.size,
+                emitter.threads,
+            )
+        )
 
     def check_index_error(self, node, position, inputs):
         source, order, start = inputs
         start, batch = int(start), node.attrs["batch"]
         if start < 0 or start + batch > len(order):
-            return IndexRangeError("the batch reaches beyond the data", where=f"op take_rows ({node.name!r})",
-                                   got=f"rows {start} to {start + batch - 1} of {len(order)}",
-                                   wanted=f"a position from 0 to {len(order) - batch}",
-                                   fix="set the position back to 0 at the start of an epoch")
-        bad = int(np.flatnonzero((order[start:start + batch] < 0) | (order[start:start + batch] >= len(source)))[0])
-        return IndexRangeError(f"row {order[start + bad]} does not exist", where=f"op take_rows ({node.name!r})",
-                               got=f"order[{start + bad}] = {order[start + bad]}",
-                               wanted=f"row numbers from 0 to {len(source) - 1}",
-                               fix="the order must be a permutation of the rows")
+            return IndexRangeError(
+                "the batch reaches beyond the data",
+                where=f"op take_rows ({node.name!r})",
+                got=f"rows {start} to {start + batch - 1} of {len(order)}",
+                wanted=f"a position from 0 to {len(order) - batch}",
+                fix="set the position back to 0 at the start of an epoch",
+            )
+        bad = int(
+            np.flatnonzero(
+                (order[start : start + batch] < 0) | (order[start : start + batch] >= len(source))
+            )[0]
+        )
+        return IndexRangeError(
+            f"row {order[start + bad]} does not exist",
+            where=f"op take_rows ({node.name!r})",
+            got=f"order[{start + bad}] = {order[start + bad]}",
+            wanted=f"row numbers from 0 to {len(source) - 1}",
+            fix="the order must be a permutation of the rows",
+        )
 
     def reference(self, inputs, attrs):
         source, order, position = inputs
-        return [source[order[int(position):int(position) + attrs["batch"]]]]
+        return [source[order[int(position) : int(position) + attrs["batch"]]]]
 
     def tensorflow(self, tf, inputs, attrs):
         source, order, position = inputs
-        return tf.gather(source, order[position:position + attrs["batch"]])
+        return tf.gather(source, order[position : position + attrs["batch"]])
 
 
 class Advance(Op):
@@ -79,8 +114,13 @@ class Advance(Op):
     def infer(self, specs, attrs):
         variable = attrs["variable"]
         if variable.spec is not spec_of((), int64):
-            raise DTypeError("advance: the counter must be one int64", where=f"variable {variable.name!r}",
-                             got=repr(variable.spec), wanted="i64[]", fix="tf.Variable(0, dtype=tf.int64)")
+            raise DTypeError(
+                "advance: the counter must be one int64",
+                where=f"variable {variable.name!r}",
+                got=repr(variable.spec),
+                wanted="i64[]",
+                fix="tf.Variable(0, dtype=tf.int64)",
+            )
         return []
 
     def writes(self, node):
@@ -88,6 +128,7 @@ class Advance(Op):
 
     def emit(self, emitter, node):
         from kernels.optimizers import advance_calls
+
         emitter.calls(advance_calls(emitter.variable(node.attrs["variable"]), node.attrs["by"]))
 
     def tensorflow(self, tf, inputs, attrs):
@@ -105,11 +146,16 @@ class Accumulate(Op):
     def infer(self, specs, attrs):
         total, count = attrs["total"], attrs["count"]
         wanted = spec_of((), total.dtype)
-        if total.dtype.name not in NATIVE_FLOATS or any(s is not wanted for s in (total.spec, count.spec, *specs)):
-            raise DTypeError("accumulate: total, count, value and weight must be scalars of one float dtype",
-                             where=f"variable {total.name!r}",
-                             got=f"total {total.spec!r}, count {count.spec!r}, value {specs[0]!r}, weight {specs[1]!r}",
-                             wanted="four of f32[] or four of f64[]", fix="reduce the value to one number and tf.cast it")
+        if total.dtype.name not in NATIVE_FLOATS or any(
+            s is not wanted for s in (total.spec, count.spec, *specs)
+        ):
+            raise DTypeError(
+                "accumulate: total, count, value and weight must be scalars of one float dtype",
+                where=f"variable {total.name!r}",
+                got=f"total {total.spec!r}, count {count.spec!r}, value {specs[0]!r}, weight {specs[1]!r}",
+                wanted="four of f32[] or four of f64[]",
+                fix="reduce the value to one number and tf.cast it",
+            )
         return []
 
     def writes(self, node):
@@ -117,10 +163,19 @@ class Accumulate(Op):
 
     def emit(self, emitter, node):
         from kernels.optimizers import accumulate_calls
+
         attrs = node.attrs
         value, weight = node.inputs
-        emitter.calls(accumulate_calls(emitter.variable(attrs["total"]), emitter.variable(attrs["count"]),
-                                       emitter.ref(value), emitter.ref(weight), value.dtype.name, attrs["mean"]))
+        emitter.calls(
+            accumulate_calls(
+                emitter.variable(attrs["total"]),
+                emitter.variable(attrs["count"]),
+                emitter.ref(value),
+                emitter.ref(weight),
+                value.dtype.name,
+                attrs["mean"],
+            )
+        )
 
     def tensorflow(self, tf, inputs, attrs):
         value, weight = inputs
@@ -143,15 +198,24 @@ class _Matches(Op, abstract=True):
         labels, predictions = specs
         rows = predictions.shape[:-1] if self.rowwise else predictions.shape
         fits = len(labels.shape) == len(rows) and all(
-            m == n or None in (m, n) for m, n in zip(labels.shape, rows, strict=True))
+            m == n or None in (m, n) for m, n in zip(labels.shape, rows, strict=True)
+        )
         if not fits or not predictions.shape:
-            raise ShapeError(f"{self.name}: labels do not fit the predictions", where=f"op {self.name}",
-                             got=f"labels {labels.shape}, predictions {predictions.shape}",
-                             wanted=f"labels of shape {rows}", fix="reshape the labels")
+            raise ShapeError(
+                f"{self.name}: labels do not fit the predictions",
+                where=f"op {self.name}",
+                got=f"labels {labels.shape}, predictions {predictions.shape}",
+                wanted=f"labels of shape {rows}",
+                fix="reshape the labels",
+            )
         if not predictions.dtype.is_floating:
-            raise DTypeError(f"{self.name}: predictions must be floating point", where=f"op {self.name}",
-                             got=describe(predictions.shape, predictions.dtype), wanted="float32 or float64",
-                             fix="tf.cast(predictions, tf.float32)")
+            raise DTypeError(
+                f"{self.name}: predictions must be floating point",
+                where=f"op {self.name}",
+                got=describe(predictions.shape, predictions.dtype),
+                wanted="float32 or float64",
+                fix="tf.cast(predictions, tf.float32)",
+            )
         return [spec_of((), predictions.dtype)]
 
     #: Whether labels have one axis less than predictions.
@@ -173,11 +237,20 @@ class SparseCategoricalMatches(_Matches):
 
     def emit(self, emitter, node):
         from kernels.optimizers import sparse_categorical_accuracy_calls
+
         labels, predictions = node.inputs
         classes = predictions.shape[-1]
-        emitter.calls(sparse_categorical_accuracy_calls(
-            emitter.ref(predictions), emitter.ref(labels), emitter.out(node.outputs[0]), labels.spec.size, classes,
-            predictions.dtype.name, labels.dtype.name))
+        emitter.calls(
+            sparse_categorical_accuracy_calls(
+                emitter.ref(predictions),
+                emitter.ref(labels),
+                emitter.out(node.outputs[0]),
+                labels.spec.size,
+                classes,
+                predictions.dtype.name,
+                labels.dtype.name,
+            )
+        )
 
     def count(self, labels, predictions, attrs):
         return labels == predictions.argmax(axis=-1)
@@ -193,11 +266,20 @@ class CategoricalMatches(_Matches):
 
     def emit(self, emitter, node):
         from kernels.metrics import categorical_matches_calls
+
         labels, predictions = node.inputs
         classes = predictions.shape[-1]
-        emitter.calls(categorical_matches_calls(
-            emitter.ref(predictions), emitter.ref(labels), emitter.out(node.outputs[0]),
-            int(np.prod(predictions.shape[:-1], dtype=np.int64)), classes, predictions.dtype.name, labels.dtype.name))
+        emitter.calls(
+            categorical_matches_calls(
+                emitter.ref(predictions),
+                emitter.ref(labels),
+                emitter.out(node.outputs[0]),
+                int(np.prod(predictions.shape[:-1], dtype=np.int64)),
+                classes,
+                predictions.dtype.name,
+                labels.dtype.name,
+            )
+        )
 
     def count(self, labels, predictions, attrs):
         return labels.argmax(axis=-1) == predictions.argmax(axis=-1)
@@ -213,10 +295,19 @@ class BinaryMatches(_Matches):
 
     def emit(self, emitter, node):
         from kernels.metrics import binary_matches_calls
+
         labels, predictions = node.inputs
-        emitter.calls(binary_matches_calls(
-            emitter.ref(predictions), emitter.ref(labels), emitter.out(node.outputs[0]), labels.spec.size,
-            node.attrs["threshold"], predictions.dtype.name, labels.dtype.name))
+        emitter.calls(
+            binary_matches_calls(
+                emitter.ref(predictions),
+                emitter.ref(labels),
+                emitter.out(node.outputs[0]),
+                labels.spec.size,
+                node.attrs["threshold"],
+                predictions.dtype.name,
+                labels.dtype.name,
+            )
+        )
 
     def count(self, labels, predictions, attrs):
         return labels == (predictions > predictions.dtype.type(attrs["threshold"])).astype(labels.dtype)
@@ -236,9 +327,14 @@ def take_rows(source, order, position, batch: int, name: str | None = None):
         position: int64 scalar variable, read when the program runs; move it on with `advance`.
         batch: how many rows.
 
-    Returns: (batch, …). Raises IndexRangeError when the batch reaches beyond `order`, or a row does not exist.
+    Returns: (batch, …). Raises IndexRangeError when the batch reaches beyond `order`, or a row does not
+    exist.
     """
-    inputs = [convert(source, name="source"), convert(order, int64, name="order"), convert(position, int64, name="position")]
+    inputs = [
+        convert(source, name="source"),
+        convert(order, int64, name="order"),
+        convert(position, int64, name="position"),
+    ]
     return apply1("take_rows", inputs, {"batch": int(batch)}, name)
 
 
@@ -263,7 +359,7 @@ def accumulate_mean(total, count, value, weight, mean: bool = True) -> Node | No
 
 
 def sparse_categorical_matches(labels, predictions, name: str | None = None):
-    """How many rows of predictions (…, classes) have their first largest entry at their label (…); a scalar."""
+    """How many rows of predictions (…, classes) have their first largest entry at their label (…)."""
     return apply1("sparse_categorical_matches", _pair(labels, predictions), None, name)
 
 

@@ -140,7 +140,7 @@ def convert(value: Any, dtype: DType | None = None, hint: DType | None = None, n
     if hasattr(value, "__tf_tensor__"):
         return convert(value.__tf_tensor__(dtype), dtype, None, name)
     if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in _leaves(value)):
-        from minigraph.ops.shape import stack
+        from minigraph.ops.joining import stack
         return stack([convert(v, dtype, hint, name) for v in value])
     return eager_tensor(_array(value, dtype, hint, name))
 

@@ -1,9 +1,9 @@
 """Element-wise arithmetic: one class per op, its derivative beside it, then the public functions.
 
-`Elementwise` is the base of every op that computes each element from the elements at the same place. All of them
-broadcast as NumPy does. Their kernels are the micro kernels of `kernels.elementwise`, run one by one or, when a program
-fuses them, several per pass over memory. Functions of analysis, activations, comparisons and complex numbers are
-families of their own: `analysis`, `activation`, `logic`, `complex_numbers`.
+`Elementwise` is the base of every op that computes each element from the elements at the same place. All of
+them broadcast as NumPy does. Their kernels are the micro kernels of `kernels.elementwise`, run one by one or,
+when a program fuses them, several per pass over memory. Functions of analysis, activations, comparisons and
+complex numbers are families of their own: `analysis`, `activation`, `logic`, `complex_numbers`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,40 @@ from minigraph.ops.state import strides
 from minigraph.spec import broadcast_shapes, describe, spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["abs", "accumulate_n", "add", "add_n", "cast", "ceil", "clip_by_value", "divide", "divide_no_nan", "floor",
-           "floordiv", "floormod", "maximum", "minimum", "mod", "multiply", "multiply_no_nan", "negative", "pow",
-           "reciprocal", "reciprocal_no_nan", "rint", "round", "rsqrt", "scalar_mul", "sign", "sqrt", "square",
-           "squared_difference", "subtract", "truediv", "where"]
+__all__ = [
+    "abs",
+    "accumulate_n",
+    "add",
+    "add_n",
+    "cast",
+    "ceil",
+    "clip_by_value",
+    "divide",
+    "divide_no_nan",
+    "floor",
+    "floordiv",
+    "floormod",
+    "maximum",
+    "minimum",
+    "mod",
+    "multiply",
+    "multiply_no_nan",
+    "negative",
+    "pow",
+    "reciprocal",
+    "reciprocal_no_nan",
+    "rint",
+    "round",
+    "rsqrt",
+    "scalar_mul",
+    "sign",
+    "sqrt",
+    "square",
+    "squared_difference",
+    "subtract",
+    "truediv",
+    "where",
+]
 
 _KINDS = {"f": "float", "i": "integer", "b": "bool", "c": "complex"}
 
@@ -33,7 +63,8 @@ _KINDS = {"f": "float", "i": "integer", "b": "bool", "c": "complex"}
 class Elementwise(Op, abstract=True):
     """Base: out[i] = f(x[i], y[i], ...) with broadcasting.
 
-    A subclass names its micro kernel with `function` (its own name by default) and TensorFlow's function with `tf_name`.
+    A subclass names its micro kernel with `function` (its own name by default) and TensorFlow's function with
+    `tf_name`.
     """
 
     in_place = True
@@ -71,11 +102,16 @@ class Elementwise(Op, abstract=True):
         from kernels.elementwise import FUNCTIONS, ITEM_SIZE
         name, dtypes = self.micro(node)
         function = FUNCTIONS.get(name)
-        return (function is not None and dtypes[0] in function.dtypes and dtypes[-1] in ITEM_SIZE
-                and function.signature(dtypes) == (tuple(v.dtype.name for v in node.inputs), node.outputs[0].dtype.name))
+        return (
+            function is not None
+            and dtypes[0] in function.dtypes
+            and dtypes[-1] in ITEM_SIZE
+            and function.signature(dtypes)
+            == (tuple(v.dtype.name for v in node.inputs), node.outputs[0].dtype.name)
+        )
 
     def fuses(self, node) -> bool:
-        """Whether the node may become one step of a longer pass; those that can stop with an error stay alone."""
+        """Whether the node may be one step of a longer pass; one that can stop with an error stays alone."""
         return self.has_kernel(node)
 
     def emit(self, emitter, node):
@@ -102,7 +138,9 @@ class Elementwise(Op, abstract=True):
 def broadcast_strides(shape, out_shape) -> list[int]:
     """Strides in elements with which `shape` is read as `out_shape` (0 along stretched axes)."""
     own = strides(shape)
-    padded = [0] * (len(out_shape) - len(shape)) + [0 if n == 1 else s for n, s in zip(shape, own, strict=True)]
+    padded = [0] * (len(out_shape) - len(shape)) + [
+        0 if n == 1 else s for n, s in zip(shape, own, strict=True)
+    ]
     return padded
 
 
@@ -123,7 +161,7 @@ def constant_like(value: float, x: Tensor) -> Tensor:
     return convert(value, dtype=x.dtype)
 
 
-# ------------------------------------------------------------------------------------------------ two inputs
+# ------------------------------------------------------------------------------------------------- two inputs
 
 
 class Add(Elementwise):
@@ -201,9 +239,13 @@ class _IntegerDivision(Elementwise, abstract=True):
         return self._division_by_zero(f"y = 0 for the output element {place}")
 
     def _division_by_zero(self, got: str) -> InvalidArgumentError:
-        return InvalidArgumentError(f"{self.name}: an integer is divided by 0", where=f"op {self.name}", got=got,
-                                    wanted="a divisor other than 0",
-                                    fix="replace the zeros, or divide floats: tf.cast(x, tf.float32)")
+        return InvalidArgumentError(
+            f"{self.name}: an integer is divided by 0",
+            where=f"op {self.name}",
+            got=got,
+            wanted="a divisor other than 0",
+            fix="replace the zeros, or divide floats: tf.cast(x, tf.float32)",
+        )
 
     def reference(self, inputs, attrs):
         if inputs[1].dtype.kind in "iu" and (inputs[1] == 0).any():
@@ -249,9 +291,13 @@ class Pow(Elementwise):
         return self._negative_power()
 
     def _negative_power(self) -> InvalidArgumentError:
-        return InvalidArgumentError("pow: an integer to a negative integer power is not an integer", where="op pow",
-                                    got="integer tensors and a negative exponent", wanted="exponents of at least 0",
-                                    fix="use floats: tf.cast(x, tf.float32) ** y")
+        return InvalidArgumentError(
+            "pow: an integer to a negative integer power is not an integer",
+            where="op pow",
+            got="integer tensors and a negative exponent",
+            wanted="exponents of at least 0",
+            fix="use floats: tf.cast(x, tf.float32) ** y",
+        )
 
     def reference(self, inputs, attrs):
         if inputs[1].dtype.kind == "i" and (inputs[1] < 0).any():
@@ -326,9 +372,13 @@ class Select(Elementwise):
     def infer(self, specs, attrs):
         condition, x, y = specs
         if not condition.dtype.is_bool:
-            raise DTypeError("where: the condition must be bool", where="op select",
-                             got=describe(condition.shape, condition.dtype), wanted="bool",
-                             fix="compare first, for example tf.where(x > 0, ...), or tf.cast(condition, tf.bool)")
+            raise DTypeError(
+                "where: the condition must be bool",
+                where="op select",
+                got=describe(condition.shape, condition.dtype),
+                wanted="bool",
+                fix="compare first, for example tf.where(x > 0, ...), or tf.cast(condition, tf.bool)",
+            )
         if x.dtype is not y.dtype:
             raise DTypeError("where: x and y have different dtypes", where="op select",
                              got=f"x: {describe(x.shape, x.dtype)}, y: {describe(y.shape, y.dtype)}",
@@ -355,10 +405,16 @@ class ClipByValue(Elementwise):
     def infer(self, specs, attrs):
         out = super().infer(specs, attrs)
         if len(out[0].shape) != len(specs[0].shape) or any(
-                m is not None and n is not None and m != n for m, n in zip(out[0].shape, specs[0].shape, strict=True)):
-            raise ShapeError("clip_by_value: the bounds are larger than the tensor", where="op clip_by_value",
-                             got=f"x {specs[0].shape}, lower {specs[1].shape}, upper {specs[2].shape}",
-                             wanted="bounds that broadcast to x's shape", fix="use numbers, or bounds of x's shape")
+            m is not None and n is not None and m != n
+            for m, n in zip(out[0].shape, specs[0].shape, strict=True)
+        ):
+            raise ShapeError(
+                "clip_by_value: the bounds are larger than the tensor",
+                where="op clip_by_value",
+                got=f"x {specs[0].shape}, lower {specs[1].shape}, upper {specs[2].shape}",
+                wanted="bounds that broadcast to x's shape",
+                fix="use numbers, or bounds of x's shape",
+            )
         return out
 
     def gradient(self, call, dz):
@@ -374,7 +430,7 @@ class ClipByValue(Elementwise):
         return [np.maximum(np.minimum(x, upper), lower)]
 
 
-# ------------------------------------------------------------------------------------------------ one input
+# -------------------------------------------------------------------------------------------------- one input
 
 
 class Neg(Elementwise):
@@ -546,7 +602,7 @@ class Cast(Elementwise):
         return tf.cast(inputs[0], attrs["dtype"].name)
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
 
 
 def add(x: Any, y: Any, name: str | None = None) -> Tensor:
@@ -565,7 +621,9 @@ def multiply(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 
 def divide(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y, element by element, shapes broadcast. Integers are divided as floats: float64, 8 and 16 bits as float32.
+    """x / y, element by element, shapes broadcast.
+
+    Integers are divided as floats: float64, those of 8 and 16 bits as float32.
 
     >>> import minigraph as tf
     >>> float(tf.divide(7, 2))
@@ -623,7 +681,7 @@ def floormod(x: Any, y: Any, name: str | None = None) -> Tensor:
 mod = floormod
 
 
-def pow(x: Any, y: Any, name: str | None = None) -> Tensor:  # noqa: A001 - TensorFlow's name
+def pow(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x to the power y.
 
     Raises:
@@ -652,7 +710,7 @@ def negative(x: Any, name: str | None = None) -> Tensor:
     return apply1("neg", [convert(x, name="x")], None, name)
 
 
-def abs(x: Any, name: str | None = None) -> Tensor:  # noqa: A001 - TensorFlow's name
+def abs(x: Any, name: str | None = None) -> Tensor:
     """|x|; for a complex number √(re² + im²), a float."""
     x = convert(x, name="x")
     return apply1("complex_abs" if x.dtype.is_complex else "abs", [x], None, name)
@@ -693,8 +751,8 @@ def ceil(x: Any, name: str | None = None) -> Tensor:
     return apply1("ceil", [convert(x, name="x")], None, name)
 
 
-def round(x: Any, name: str | None = None) -> Tensor:  # noqa: A001 - TensorFlow's name
-    """The nearest whole number, halves to the even one: 0.5 → 0, 1.5 → 2, 2.5 → 2. Integers stay as they are."""
+def round(x: Any, name: str | None = None) -> Tensor:
+    """The nearest whole number, halves to the even one: 0.5 → 0, 1.5 → 2, 2.5 → 2. Integers stay."""
     x = convert(x, name="x")
     return x if x.dtype.is_integer else apply1("round", [x], None, name)
 
@@ -710,8 +768,8 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     Args:
         condition: bool.
 
-    Returns: a tensor of the broadcast shape; with the condition alone int64 indices of shape (true elements, rank),
-        which is only possible eagerly because that shape depends on the numbers.
+    Returns: a tensor of the broadcast shape; with the condition alone int64 indices of shape (true elements,
+        rank), which is only possible eagerly because that shape depends on the numbers.
 
     >>> import minigraph as tf
     >>> tf.where([True, False], [1, 2], [10, 20]).numpy().tolist()
@@ -789,8 +847,13 @@ def accumulate_n(inputs: Sequence, shape=None, tensor_dtype=None, name: str | No
     """`add_n`; `shape` and `tensor_dtype` only state what the inputs are expected to be."""
     total = add_n(inputs, name)
     if tensor_dtype is not None and as_dtype(tensor_dtype) is not total.dtype:
-        raise DTypeError("accumulate_n: tensor_dtype is not the inputs' dtype", where="op accumulate_n",
-                         got=total.dtype.name, wanted=as_dtype(tensor_dtype).name, fix="leave tensor_dtype out")
+        raise DTypeError(
+            "accumulate_n: tensor_dtype is not the inputs' dtype",
+            where="op accumulate_n",
+            got=total.dtype.name,
+            wanted=as_dtype(tensor_dtype).name,
+            fix="leave tensor_dtype out",
+        )
     if shape is not None and tuple(shape) != tuple(total.shape):
         raise ShapeError("accumulate_n: shape is not the inputs' shape", where="op accumulate_n",
                          got=str(total.shape), wanted=str(tuple(shape)), fix="leave shape out")
@@ -802,6 +865,11 @@ def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
     x = convert(x, name="x")
     scalar = convert(scalar, dtype=x.dtype, name="scalar")
     if scalar.shape:
-        raise ShapeError("scalar_mul: the scalar has axes", where="op scalar_mul", got=f"shape {scalar.shape}",
-                         wanted="shape ()", fix="use tf.multiply to multiply tensors")
+        raise ShapeError(
+            "scalar_mul: the scalar has axes",
+            where="op scalar_mul",
+            got=f"shape {scalar.shape}",
+            wanted="shape ()",
+            fix="use tf.multiply to multiply tensors",
+        )
     return multiply(scalar, x, name)

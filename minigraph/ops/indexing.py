@@ -1,15 +1,13 @@
 """Picking elements of tensors and putting them back: brackets, slice, gather, scatter, one_hot, boolean_mask.
 
-What takes numbers out and what puts gradients back in are each other's gradients, so every pair closes over itself and
-can be differentiated again. Whole-tensor rearranging is in `shape`.
+What takes numbers out and what puts gradients back in are each other's gradients, so every pair closes over
+itself and can be differentiated again. Brackets are in `slicing`.
 """
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,15 +16,10 @@ from minigraph.dtypes import as_dtype, bool_, float32, int32
 from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.ops.arguments import (
     Arguments,
-    Given,
     LikeOp,
     NumberedOp,
-    has_given,
     is_symbolic,
-    known_numbers,
     normal_axis,
-    shifted,
-    size_of,
     sizes_of,
     static_int,
 )
@@ -35,193 +28,28 @@ from minigraph.ops.shape import reshape, size_text
 from minigraph.spec import describe, spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["boolean_mask", "gather", "gather_nd", "get_item", "one_hot", "scatter_nd", "slice", "strided_slice",
-           "tensor_scatter_nd_add", "tensor_scatter_nd_sub", "tensor_scatter_nd_update"]
+__all__ = ["boolean_mask", "gather", "gather_nd", "one_hot", "scatter_nd", "tensor_scatter_nd_add",
+           "tensor_scatter_nd_sub", "tensor_scatter_nd_update"]
 
 #: dtypes with kernels that add (the others add on the host).
 _ADDABLE = ("float32", "float64", "int32", "int64")
 _INDICES = ("int32", "int64")
 
 
-# ------------------------------------------------------------------------------------------------ slices
-#
-# A key is a tuple with one entry for each axis of x, as in x[key]: an int (the axis disappears), (start, stop, step) as
-# Python's slices, (begin, size) as tf.slice's boxes, which unlike slices must lie inside; None for a new axis, and
-# Ellipsis for the axes not mentioned.
-
-def _expanded(key: tuple, rank: int) -> list:
-    """The key with one entry for each of `rank` axes: Ellipsis written out."""
-    mentioned = sum(entry is not None and entry is not Ellipsis for entry in key)
-    if mentioned > rank:
-        raise IndexRangeError("slice: more indices than axes", where="op slice", got=f"{mentioned} indices",
-                              wanted=f"at most {rank}", fix="drop some, or add axes with None")
-    rest = [(None, None, None)] * (rank - mentioned)
-    at = key.index(Ellipsis) if Ellipsis in key else len(key)
-    return [*key[:at], *rest, *key[at + 1:]]
-
-
-def _stretch(entry, length: int | None, axis: int) -> tuple[Any, int, int | None]:
-    """(first, step, count) of what one entry takes from an axis; None where it is not known yet."""
-    if isinstance(entry, Given):
-        return None, 1, 1
-    if isinstance(entry, int):
-        if length is not None and not -length <= entry < length:
-            raise IndexRangeError(f"slice: index {entry} is outside axis {axis} of size {length}", where="op slice",
-                                  got=f"index {entry}", wanted=f"-{length} <= index < {length}" if length else
-                                  "a longer tensor: this axis is empty",
-                                  fix="check the index, or the tensor it is used on")
-        return (None if length is None else entry % length), 1, 1
-    if len(entry) == 2:
-        begin, size = entry
-        if has_given(begin) or length is None:
-            return None, 1, None if size == -1 or has_given(size) else size
-        if has_given(size):
-            return begin, 1, None
-        count = length - begin if size == -1 else size
-        if begin < 0 or count < 0 or begin + count > length:
-            raise ShapeError(f"slice: the box leaves axis {axis} of size {length}", where="op slice",
-                             got=f"begin={begin}, size={size}", wanted=f"0 <= begin, and begin + size <= {length}",
-                             fix="make the box smaller; size -1 goes to the end; x[a:b] cuts to fit")
-        return begin, 1, count
-    if entry[2] == 0:
-        raise InvalidArgumentError("slice: a step of 0", where="op slice", got=_entry_text(entry),
-                                   wanted="a step other than 0", fix="use 1 to go forwards, -1 to go backwards")
-    if length is None or has_given(entry):
-        return None, 1 if entry[2] is None else entry[2], None
-    start, stop, step = builtins.slice(*entry).indices(length)
-    return start, step, len(range(start, stop, step))
-
-
-def _entry_text(entry) -> str:
-    if entry is Ellipsis or entry is None:
-        return "..." if entry is Ellipsis else "newaxis"
-    if not isinstance(entry, tuple):
-        return str(entry)
-    if len(entry) == 2:
-        return f"{entry[0]}:+{entry[1]}" if entry[1] != -1 else f"{entry[0]}:"
-    start, stop, step = ("" if n is None else str(n) for n in entry)
-    return f"{start}:{stop}" + (f":{step}" if step else "")
-
-
-def _sliced_shape(sizes: Sequence[int | None], key: tuple) -> list[int | None]:
-    out: list[int | None] = []
-    axis = 0
-    for entry in _expanded(key, len(sizes)):
-        if entry is None:
-            out.append(1)
-            continue
-        count = _stretch(entry, sizes[axis], axis)[2]
-        if isinstance(entry, tuple):
-            out.append(count)
-        axis += 1
-    return out
-
-
-def _stretches(sizes: Sequence[int], key: tuple) -> tuple[list[int], list[int], list[int]]:
-    """For the axes of x: where each stretch begins, its step and its length."""
-    entries = [entry for entry in _expanded(key, len(sizes)) if entry is not None]
-    found = [_stretch(entry, n, axis) for axis, (entry, n) in enumerate(zip(entries, sizes, strict=True))]
-    return [f[0] for f in found], [f[1] for f in found], [f[2] for f in found]
-
-
-def _python_key(key: tuple) -> tuple:
-    """The key as Python's own indexing takes it."""
-    def entry_key(entry):
-        if not isinstance(entry, tuple):
-            return entry
-        if len(entry) == 3:
-            return builtins.slice(*entry)
-        begin, size = entry
-        return builtins.slice(begin, None if isinstance(size, int) and size == -1 else begin + size)
-    return tuple(entry_key(entry) for entry in key)
-
-
-class Slice(NumberedOp):
-    """out = x[key]"""
-
-    eager_on_host = True
-
-    def infer(self, specs, attrs):
-        return [spec_of(_sliced_shape(specs[0].shape, attrs["key"]), specs[0].dtype)]
-
-    def is_first_input(self, specs, attrs):
-        return not has_given(attrs["key"]) and all(
-            isinstance(entry, tuple) and entry[1] in (None, -1) and entry[0] in (None, 0)
-            and (len(entry) == 2 or entry[2] in (None, 1)) for entry in attrs["key"] if entry is not Ellipsis)
-
-    def gradient(self, call, dy):
-        return self.gradients(call, apply1("paste_slice", [dy, *call.inputs], shifted(call.attrs, 1)))
-
-    def emit(self, emitter, node):
-        from kernels.shape import slice_calls
-        x = node.inputs[0]
-        begin, steps, size = _stretches(x.shape, node.attrs["key"])
-        emitter.calls(slice_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape, begin, steps, size,
-                                  x.dtype.size, emitter.threads))
-
-    def reference(self, inputs, attrs):
-        key = self.filled(inputs, attrs)["key"]
-        if inputs[0].dtype != object:
-            _sliced_shape(inputs[0].shape, key)
-        return [np.array(inputs[0][_python_key(key)], order="C")]
-
-    def tensorflow(self, tf, inputs, attrs):
-        key = self.filled(inputs, attrs)["key"]
-        if key and all(isinstance(entry, tuple) and len(entry) == 2 for entry in key):
-            return tf.slice(inputs[0], [begin for begin, _ in key], [size for _, size in key])
-        return inputs[0][_python_key(key)]
-
-    def show_attr(self, key, value):
-        return f"[{', '.join(_entry_text(entry) for entry in value)}]"
-
-
-class PasteSlice(LikeOp):
-    """dx = 0 everywhere but dx[key] = dy, in the shape of x"""
-
-    arguments = ("dy", "x")
-    fixed = 2
-    eager_on_host = True
-
-    def infer(self, specs, attrs):
-        return [spec_of(self.like(specs, attrs), specs[0].dtype)]
-
-    def gradient(self, call, ddx):
-        inputs = [ddx, *call.inputs[2:]]
-        return self.gradients(call, apply1("slice", inputs, shifted({"key": call.attrs["key"]}, -1)))
-
-    def emit(self, emitter, node):
-        from kernels.shape import slice_grad_calls
-        dy, dx = node.inputs[0], node.outputs[0]
-        begin, steps, size = _stretches(dx.shape, node.attrs["key"])
-        emitter.calls(slice_grad_calls(emitter.ref(dy), emitter.out(dx), dx.shape, begin, steps, size, dx.dtype.name,
-                                       emitter.threads))
-
-    def reference(self, inputs, attrs):
-        dx = np.zeros(self.like(inputs, attrs), inputs[0].dtype)
-        dx[_python_key(self.filled(inputs, attrs)["key"])] = inputs[0]
-        return [dx]
-
-    def tensorflow(self, tf, inputs, attrs):
-        sizes = attrs["shape"] if "shape" in attrs else tf.shape(inputs[1])
-        key = _python_key(self.filled(inputs, attrs)["key"])
-        return _scatter_back(tf, inputs[0], sizes, lambda positions: positions[key])
-
-    show_attr = Slice.show_attr
-
-
-def _scatter_back(tf, dy, sizes, pick):
+def scatter_back(tf, dy, sizes, pick):
     """TensorFlow: add dy at the elements that pick(x) takes from an x of these sizes."""
     total = tf.reduce_prod(sizes)
     positions = pick(tf.reshape(tf.range(total), sizes))
-    return tf.reshape(tf.math.unsorted_segment_sum(tf.reshape(dy, [-1]), tf.reshape(positions, [-1]), total), sizes)
+    return tf.reshape(tf.math.unsorted_segment_sum(tf.reshape(dy, [-1]), tf.reshape(positions, [-1]), total),
+                      sizes)
 
 
-# ------------------------------------------------------------------------------------------------ gather
+# -------------------------------------------------------------------------------- gather
 
 def _check_indices(op: str, spec) -> None:
     if spec.dtype.name not in _INDICES:
-        raise DTypeError(f"{op}: indices must be integers", where=f"op {op}", got=repr(spec), wanted="int32 or int64",
-                         fix="tf.cast(indices, tf.int32)")
+        raise DTypeError(f"{op}: indices must be integers", where=f"op {op}", got=repr(spec),
+                         wanted="int32 or int64", fix="tf.cast(indices, tf.int32)")
 
 
 def _index_error(op: str, index, where: tuple[int, ...], length: int, axis: str) -> IndexRangeError:
@@ -232,7 +60,11 @@ def _index_error(op: str, index, where: tuple[int, ...], length: int, axis: str)
 
 
 class _AlongAxis(NumberedOp, abstract=True):
-    """Base: integer `indices` (input 1) point into one axis of a tensor, the first `batch_dims` axes going together."""
+    """Base: integer `indices` (input 1) point into one axis; the first `batch_dims` axes go together."""
+
+    def _length(self, node) -> int:
+        """The size of the indexed axis."""
+        raise NotImplementedError(self.name)
 
     def check_index_error(self, node, position, inputs):
         return self._error(inputs[1], position, node.attrs, self._length(node))
@@ -252,8 +84,9 @@ class _AlongAxis(NumberedOp, abstract=True):
 
 def _batched(shape: Sequence[int], indices: np.ndarray, batch: int) -> tuple:
     """An index that pairs the first `batch` axes of indices with those of the indexed array."""
-    return (*(np.arange(shape[k]).reshape([-1 if i == k else 1 for i in range(indices.ndim)]) for k in range(batch)),
-            indices)
+    along = [np.arange(shape[k]).reshape([-1 if i == k else 1 for i in range(indices.ndim)])
+             for k in range(batch)]
+    return (*along, indices)
 
 
 class Gather(_AlongAxis):
@@ -266,11 +99,13 @@ class Gather(_AlongAxis):
         params, indices = specs
         _check_indices("gather", indices)
         axis, batch = attrs["axis"], attrs["batch_dims"]
-        if any(m != n and None not in (m, n) for m, n in zip(params.shape[:batch], indices.shape[:batch], strict=True)):
+        pairs = zip(params.shape[:batch], indices.shape[:batch], strict=True)
+        if any(m != n and None not in (m, n) for m, n in pairs):
             raise ShapeError("gather: params and indices differ in their batch axes", where="op gather",
                              got=f"params {size_text(params.shape)}, indices {size_text(indices.shape)}",
                              wanted=f"equal sizes at the first {batch} axes", fix="change batch_dims")
-        return [spec_of((*params.shape[:axis], *indices.shape[batch:], *params.shape[axis + 1:]), params.dtype)]
+        sizes = (*params.shape[:axis], *indices.shape[batch:], *params.shape[axis + 1:])
+        return [spec_of(sizes, params.dtype)]
 
     def _length(self, node):
         return node.inputs[0].shape[node.attrs["axis"]]
@@ -283,9 +118,9 @@ class Gather(_AlongAxis):
         from kernels.shape import gather_calls
         params, indices = node.inputs
         axis, sizes = node.attrs["axis"], params.shape
-        emitter.calls(gather_calls(
-            emitter.ref(params), emitter.ref(indices), emitter.out(node.outputs[0]), math.prod(sizes[:axis]), sizes[axis],
-            math.prod(sizes[axis + 1:]), indices.spec.size, indices.dtype.name, params.dtype.size, emitter.threads))
+        emitter.calls(gather_calls(emitter.ref(params), emitter.ref(indices), emitter.out(node.outputs[0]),
+                                   math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1:]),
+                                   indices.spec.size, indices.dtype.name, params.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         params, indices = inputs
@@ -294,8 +129,9 @@ class Gather(_AlongAxis):
         if not batch:
             return [reference.gather(params, indices, axis)]
         picked = np.moveaxis(params, axis, batch)[_batched(params.shape, indices, batch)]
-        between = axis - batch
-        return [np.moveaxis(picked, range(indices.ndim, indices.ndim + between), range(batch, batch + between))]
+        # The axes between the batch and the indexed one go back in front of those of the indices.
+        between, first = axis - batch, indices.ndim
+        return [np.moveaxis(picked, range(first, first + between), range(batch, batch + between))]
 
     def tensorflow(self, tf, inputs, attrs):
         return tf.gather(*inputs, axis=attrs["axis"], batch_dims=attrs["batch_dims"])
@@ -322,7 +158,7 @@ class GatherGrad(LikeOp, _AlongAxis):
 
     def emit(self, emitter, node):
         from kernels.shape import fill_calls, scatter_add_calls
-        dy, indices, out = *node.inputs[:2], node.outputs[0]
+        dy, indices, out = node.inputs[0], node.inputs[1], node.outputs[0]
         axis, sizes, dtype = node.attrs["axis"], out.shape, out.dtype.name
         updates, positions, target = emitter.ref(dy), emitter.ref(indices), emitter.out(out)
         emitter.calls(fill_calls(target, out.spec.size, 0, dtype, emitter.threads))
@@ -347,10 +183,11 @@ class GatherGrad(LikeOp, _AlongAxis):
         if axis == 0 and not batch:
             rows = tf.reshape(dy, tf.concat([[-1], tf.shape(dy)[len(indices.shape):]], 0))
             return tf.math.unsorted_segment_sum(rows, tf.reshape(indices, [-1]), sizes[0])
-        return _scatter_back(tf, dy, sizes, lambda positions: tf.gather(positions, indices, axis=axis, batch_dims=batch))
+        return scatter_back(tf, dy, sizes,
+                             lambda positions: tf.gather(positions, indices, axis=axis, batch_dims=batch))
 
 
-# ------------------------------------------------------------------------------------------------ rows of indices
+# -------------------------------------------------------------------------------- rows of indices
 
 class _ByRows(NumberedOp, abstract=True):
     """Base: every row of `indices` names one place along the first axes of a tensor."""
@@ -373,10 +210,11 @@ class _ByRows(NumberedOp, abstract=True):
         _check_indices(self.name, indices)
         depth = indices.shape[-1] if indices.shape else None
         if depth is None or depth > len(sizes):
-            raise ShapeError(f"{self.name}: the rows of indices do not fit the tensor", where=f"op {self.name}",
-                             got=f"indices {size_text(indices.shape)}, a tensor of shape {size_text(sizes)}",
-                             wanted=f"a last axis of known size, at most {len(sizes)}: one index for each indexed axis",
-                             fix="add an axis: indices[:, None] for a vector of indices")
+            raise ShapeError(
+                f"{self.name}: the rows of indices do not fit the tensor", where=f"op {self.name}",
+                got=f"indices {size_text(indices.shape)}, a tensor of shape {size_text(sizes)}",
+                wanted=f"a last axis of known size, at most {len(sizes)}: one index for each indexed axis",
+                fix="add an axis: indices[:, None] for a vector of indices")
         return depth
 
     def _updates_fit(self, indices, updates, sizes) -> None:
@@ -385,7 +223,8 @@ class _ByRows(NumberedOp, abstract=True):
         if len(updates.shape) != len(wanted) or any(
                 m != n and None not in (m, n) for m, n in zip(updates.shape, wanted, strict=True)):
             raise ShapeError(f"{self.name}: the updates do not fit", where=f"op {self.name}",
-                             got=f"updates {size_text(updates.shape)}", wanted=f"updates {size_text(wanted)}: the axes of "
+                             got=f"updates {size_text(updates.shape)}",
+                             wanted=f"updates {size_text(wanted)}: the axes of "
                              "indices without the last, then the axes not indexed", fix="reshape the updates")
 
 
@@ -405,7 +244,7 @@ class GatherNd(_ByRows):
 
     def gradient(self, call, dy):
         params, indices = call.inputs
-        shape = [n if isinstance(n, int) else _as(n, indices) for n in sizes_of(params)]
+        shape = [n if isinstance(n, int) else as_index(n, indices) for n in sizes_of(params)]
         return scatter_nd(indices, dy, shape), None
 
     def emit(self, emitter, node):
@@ -415,10 +254,10 @@ class GatherNd(_ByRows):
         out = node.outputs[0]
         target = emitter.out(out)
         if out.spec.size:
-            emitter.calls(gather_nd_calls(
-                emitter.ref(params), emitter.ref(indices), target, params.shape[:depth],
-                math.prod(params.shape[depth:]), math.prod(indices.shape[:-1]), indices.dtype.name, params.dtype.size,
-                emitter.threads))
+            emitter.calls(gather_nd_calls(emitter.ref(params), emitter.ref(indices), target,
+                                          params.shape[:depth], math.prod(params.shape[depth:]),
+                                          math.prod(indices.shape[:-1]), indices.dtype.name,
+                                          params.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         params, indices = inputs
@@ -428,7 +267,7 @@ class GatherNd(_ByRows):
         return tf.gather_nd(*inputs)
 
 
-def _as(tensor: Tensor, like: Tensor) -> Tensor:
+def as_index(tensor: Tensor, like: Tensor) -> Tensor:
     from minigraph import ops
     return ops.cast(tensor, like.dtype)
 
@@ -441,7 +280,7 @@ class ScatterNd(_ByRows):
 
     def infer(self, specs, attrs):
         sizes = self.known(attrs)["shape"]
-        self._updates_fit(*specs[:2], sizes)
+        self._updates_fit(specs[0], specs[1], sizes)
         return [spec_of(sizes, specs[1].dtype)]
 
     def check_index_error(self, node, position, inputs):
@@ -458,7 +297,7 @@ class ScatterNd(_ByRows):
         out = node.outputs[0]
         target = emitter.out(out)
         emitter.calls(fill_calls(target, out.spec.size, 0, out.dtype.name, emitter.threads))
-        _emit_scatter(emitter, *node.inputs, target, out, add=True)
+        _emit_scatter(emitter, node.inputs[0], node.inputs[1], target, out, add=True)
 
     def reference(self, inputs, attrs):
         out = np.zeros(self.filled(inputs, attrs)["shape"], inputs[1].dtype)
@@ -474,9 +313,9 @@ def _emit_scatter(emitter, indices, updates, target, out, add: bool) -> None:
     from kernels.shape import scatter_nd_calls
     depth = indices.shape[-1]
     if updates.spec.size:
-        emitter.calls(scatter_nd_calls(
-            emitter.ref(updates), emitter.ref(indices), target, out.shape[:depth], math.prod(out.shape[depth:]),
-            math.prod(indices.shape[:-1]), indices.dtype.name, out.dtype.name, emitter.threads, add=add))
+        emitter.calls(scatter_nd_calls(emitter.ref(updates), emitter.ref(indices), target, out.shape[:depth],
+                                       math.prod(out.shape[depth:]), math.prod(indices.shape[:-1]),
+                                       indices.dtype.name, out.dtype.name, emitter.threads, add=add))
 
 
 class _TensorScatter(_ByRows, abstract=True):
@@ -488,7 +327,7 @@ class _TensorScatter(_ByRows, abstract=True):
     add = False
 
     def infer(self, specs, attrs):
-        self._updates_fit(*specs[1:], specs[0].shape)
+        self._updates_fit(specs[1], specs[2], specs[0].shape)
         self.same_dtype([specs[0], specs[2]])
         return [specs[0]]
 
@@ -500,7 +339,9 @@ class _TensorScatter(_ByRows, abstract=True):
         tensor, indices, updates = node.inputs
         out = node.outputs[0]
         source = emitter.ref(tensor)
-        target = emitter.out(out, over=[tensor] if tensor is not updates else [])
+        # Over the tensor itself, unless another input is the same memory.
+        shared = any(emitter.ref(v).buffer is source.buffer for v in (indices, updates))
+        target = emitter.out(out, over=[] if shared else [tensor])
         if target.buffer is not source.buffer:
             emitter.calls(copy_calls(source, target, out.spec.nbytes, emitter.threads))
         _emit_scatter(emitter, indices, updates, target, out, add=self.add)
@@ -543,7 +384,7 @@ class TensorScatterAdd(_TensorScatter):
         return tf.tensor_scatter_nd_add(*inputs)
 
 
-# ------------------------------------------------------------------------------------------------ one-hot
+# -------------------------------------------------------------------------------- one-hot
 
 class OneHot(NumberedOp):
     """out[…, d, …] = on where indices[…] = d, else off, along a new axis"""
@@ -555,8 +396,9 @@ class OneHot(NumberedOp):
         _check_indices("one_hot", specs[0])
         sizes, axis, depth = specs[0].shape, attrs["axis"], self.known(attrs)["depth"]
         if depth is not None and depth < 0:
-            raise InvalidArgumentError("one_hot: the depth is negative", where="op one_hot", got=f"depth={depth}",
-                                       wanted="at least 0", fix="pass the number of classes")
+            raise InvalidArgumentError("one_hot: the depth is negative", where="op one_hot",
+                                       got=f"depth={depth}", wanted="at least 0",
+                                       fix="pass the number of classes")
         return [spec_of((*sizes[:axis], depth, *sizes[axis:]), attrs["dtype"])]
 
     def emit(self, emitter, node):
@@ -564,10 +406,10 @@ class OneHot(NumberedOp):
         indices, out, attrs = node.inputs[0], node.outputs[0], node.attrs
         target = emitter.out(out)
         if out.spec.size:
-            emitter.calls(one_hot_calls(
-                emitter.ref(indices), target, math.prod(indices.shape[:attrs["axis"]]), attrs["depth"],
-                math.prod(indices.shape[attrs["axis"]:]), attrs["on"], attrs["off"], indices.dtype.name, out.dtype.name,
-                emitter.threads))
+            emitter.calls(one_hot_calls(emitter.ref(indices), target,
+                                        math.prod(indices.shape[:attrs["axis"]]), attrs["depth"],
+                                        math.prod(indices.shape[attrs["axis"]:]), attrs["on"], attrs["off"],
+                                        indices.dtype.name, out.dtype.name, emitter.threads))
 
     def reference(self, inputs, attrs):
         attrs = self.filled(inputs, attrs)
@@ -576,126 +418,11 @@ class OneHot(NumberedOp):
 
     def tensorflow(self, tf, inputs, attrs):
         attrs = self.filled(inputs, attrs)
-        return tf.one_hot(inputs[0], attrs["depth"], attrs["on"], attrs["off"], attrs["axis"], attrs["dtype"].name)
+        return tf.one_hot(inputs[0], attrs["depth"], attrs["on"], attrs["off"], attrs["axis"],
+                          attrs["dtype"].name)
 
 
-# ------------------------------------------------------------------------------------------------ public functions
-
-def get_item(x: Any, key: Any, name: str | None = None) -> Tensor:
-    """x[key]: integers, slices (negative steps too), ..., None (tf.newaxis), scalar integer tensors, or one bool mask.
-
-    Raises:
-        IndexRangeError: an integer outside its axis. DTypeError: something that cannot be an index.
-
-    >>> import minigraph as tf
-    >>> x = tf.constant([[1, 2, 3], [4, 5, 6]])
-    >>> x[-1, ::-1].numpy().tolist(), x[:, None, 0].shape
-    ([6, 5, 4], (2, 1))
-    """
-    x = convert(x)
-    if _is_mask(key):
-        return boolean_mask(x, key)
-    entries = tuple(key) if isinstance(key, (tuple, list)) else (key,)
-    if sum(entry is Ellipsis for entry in entries) > 1:
-        raise InvalidArgumentError("slice: '...' stands there twice", where="op slice", got=str(entries),
-                                   wanted="at most one '...'", fix="write ':' for single axes")
-    call = Arguments("slice", x)
-    parsed: list = []
-    #: Axes of the result that a scalar tensor indexes: these indices are only known at run time.
-    picked: list[tuple[int, Tensor]] = []
-    for entry in entries:
-        if is_symbolic(entry) and entry.dtype.is_integer and not entry.shape:
-            known = known_numbers(entry)
-            if known is not None and known.item() is not None:
-                parsed.append(known.item())
-                continue
-            picked.append((len(parsed), entry))
-            parsed.append((None, None, None))
-        else:
-            parsed.append(_parse(entry, call))
-    attrs = {"key": tuple(parsed)}
-    places = [_place(parsed, at, len(x.shape)) for at, _ in picked]
-    if not picked or any(entry != (None, None, None) and entry is not Ellipsis for entry in parsed):
-        x = call.apply1(attrs, name)
-    for place, (_, index) in reversed(list(zip(places, picked, strict=True))):
-        x = gather(x, _from_end(index, size_of(x, place)), axis=place)
-    return x
-
-
-def _is_mask(key) -> bool:
-    if isinstance(key, Tensor):
-        return key.dtype.is_bool
-    return isinstance(key, np.ndarray) and key.dtype == bool and key.ndim > 0
-
-
-def _parse(entry, call: Arguments):
-    """One entry of x[...] as an entry of a key."""
-    if entry is None or entry is Ellipsis:
-        return entry
-    if isinstance(entry, builtins.slice):
-        ends = [None if n is None else call.integers(n, end)
-                for n, end in ((entry.start, "start"), (entry.stop, "stop"))]
-        return (*ends, None if entry.step is None else static_int(entry.step, "slice", "step"))
-    number = None if isinstance(entry, (bool, np.bool_, float)) or is_symbolic(entry) else np.asarray(entry)
-    if number is None or number.dtype.kind not in "iu" or number.ndim:
-        raise DTypeError("slice: this cannot be an index", where="op slice", got=repr(entry)[:80],
-                         wanted="integers, slices, '...', None, scalar integer tensors, or one boolean mask",
-                         fix="to pick several elements use tf.gather(x, indices, axis=...)")
-    return int(number)
-
-
-def _place(parsed: list, at: int, rank: int) -> int:
-    """The axis of the sliced tensor that entry number `at` becomes."""
-    mentioned = sum(entry is not None and entry is not Ellipsis for entry in parsed)
-    return sum(rank - mentioned if entry is Ellipsis else not isinstance(entry, (int, Given)) for entry in parsed[:at])
-
-
-def _from_end(index: Tensor, length) -> Tensor:
-    """Negative indices count from the end."""
-    from minigraph import ops
-    return ops.where(ops.less(index, 0), ops.add(index, length if isinstance(length, int) else _as(length, index)), index)
-
-
-def slice(input_, begin, size, name: str | None = None):
-    """The box of x that begins at `begin` and has `size` (−1: to the end of that axis).
-
-    Raises:
-        ShapeError: when the box leaves x.
-    """
-    call = Arguments("slice", convert(input_, name="input_"))
-    begins, sizes = call.integers(begin, "begin"), call.integers(size, "size")
-    rank = len(call.inputs[0].shape)
-    for argument, given in (("begin", begins), ("size", sizes)):
-        if not isinstance(given, tuple) or len(given) != rank:
-            raise ShapeError(f"slice: {argument} must have one number for each axis", where="op slice",
-                             got=f"{argument}={given}", wanted=f"{rank} numbers",
-                             fix=f"the tensor has shape {size_text(call.inputs[0].shape)}")
-    return call.apply1({"key": tuple(zip(begins, sizes, strict=True))}, name)
-
-
-def strided_slice(input_, begin, end, strides=None, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0,
-                  new_axis_mask: int = 0, shrink_axis_mask: int = 0, var=None, name: str | None = None):
-    """x[begin:end:strides], axis by axis. Bit i of a mask changes entry i: begin and end masks leave that end open,
-    ellipsis stands for "...", new_axis for None, and shrink_axis takes the single element at begin."""
-    if var is not None:
-        raise UnsupportedError("strided_slice: var is not supported", where="op slice", got=repr(var),
-                               fix="leave var out; assign to the variable as a whole")
-    call = Arguments("slice", convert(input_, name="input_"))
-    begins, ends = call.integers(begin, "begin"), call.integers(end, "end")
-    steps = call.integers(strides, "strides") if strides is not None else (1,) * len(begins)
-    key: list = []
-    for i, (start, stop, step) in enumerate(zip(begins, ends, steps, strict=True)):
-        bit = 1 << i
-        if ellipsis_mask & bit:
-            key.append(Ellipsis)
-        elif new_axis_mask & bit:
-            key.append(None)
-        elif shrink_axis_mask & bit:
-            key.append(start)
-        else:
-            key.append((None if begin_mask & bit else start, None if end_mask & bit else stop, step))
-    return call.apply1({"key": tuple(key)}, name)
-
+# -------------------------------------------------------------------------------- public functions
 
 def _indices(indices, op: str) -> Tensor:
     """Indices as int32 or int64 (smaller integers are widened)."""
@@ -724,7 +451,8 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
     """
     if validate_indices is not None:
         raise UnsupportedError("gather: validate_indices has no effect any more", where="op gather",
-                               got=f"validate_indices={validate_indices}", fix="leave it out; indices are always checked")
+                               got=f"validate_indices={validate_indices}",
+                               fix="leave it out; indices are always checked")
     params, positions = convert(params, name="params"), _indices(indices, "gather")
     batch = static_int(batch_dims, "gather", "batch_dims")
     if not -len(positions.shape) <= batch <= len(positions.shape):
@@ -735,12 +463,13 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
     along = normal_axis(batch if axis is None else axis, len(params.shape), "gather")
     if along < batch:
         raise ShapeError("gather: the axis lies among the batch axes", where="op gather",
-                         got=f"axis={along}, batch_dims={batch}", wanted="axis >= batch_dims", fix="change one of them")
+                         got=f"axis={along}, batch_dims={batch}", wanted="axis >= batch_dims",
+                         fix="change one of them")
     return apply1("gather", [params, positions], {"axis": along, "batch_dims": batch}, name)
 
 
 def gather_nd(params, indices, batch_dims=0, name: str | None = None, bad_indices_policy: str = ""):
-    """params at the places that the rows of `indices` name: out[i] = params[indices[i, 0], indices[i, 1], …].
+    """params at the places the rows of `indices` name: out[i] = params[indices[i, 0], indices[i, 1], …].
 
     >>> import minigraph as tf
     >>> tf.gather_nd([[1, 2], [3, 4]], [[0, 1], [1, 0]]).numpy().tolist()
@@ -748,7 +477,8 @@ def gather_nd(params, indices, batch_dims=0, name: str | None = None, bad_indice
     """
     if batch_dims != 0:
         raise UnsupportedError("gather_nd: batch_dims is not supported", where="op gather_nd",
-                               got=f"batch_dims={batch_dims}", wanted="0", fix="use tf.gather with batch_dims")
+                               got=f"batch_dims={batch_dims}", wanted="0",
+                               fix="use tf.gather with batch_dims")
     _only_errors("gather_nd", bad_indices_policy)
     return apply1("gather_nd", [convert(params, name="params"), _indices(indices, "gather_nd")], None, name)
 
@@ -773,7 +503,7 @@ def scatter_nd(indices, updates, shape, bad_indices_policy: str = "", name: str 
 
 
 def tensor_scatter_nd_update(tensor, indices, updates, name: str | None = None):
-    """The tensor with the places that the rows of `indices` name replaced by updates; of several the last one stays."""
+    """The tensor with updates put where the rows of `indices` say; at one place the last of several stays."""
     return _tensor_scatter("tensor_scatter_update", tensor, indices, updates, name)
 
 
@@ -794,14 +524,16 @@ def tensor_scatter_nd_sub(tensor, indices, updates, bad_indices_policy: str = ""
 
 def _tensor_scatter(op: str, tensor, indices, updates, name: str | None):
     tensor = convert(tensor, name="tensor")
-    return apply1(op, [tensor, _indices(indices, op), convert(updates, hint=tensor.dtype, name="updates")], None, name)
+    return apply1(op, [tensor, _indices(indices, op), convert(updates, hint=tensor.dtype, name="updates")],
+                  None, name)
 
 
 def one_hot(indices, depth, on_value=None, off_value=None, axis=None, dtype=None, name: str | None = None):
     """`on_value` at the position each index names along a new axis of length `depth`, `off_value` elsewhere.
 
     Args:
-        axis: where the new axis goes; −1, the end, by default. An index outside [0, depth) gives a row of `off_value`.
+        indices: an index outside [0, depth) gives a row of `off_value`.
+        axis: where the new axis goes; −1, the end, by default.
         dtype: that of `on_value` and `off_value` by default, float32 without them.
 
     >>> import minigraph as tf
@@ -810,8 +542,9 @@ def one_hot(indices, depth, on_value=None, off_value=None, axis=None, dtype=None
     """
     for argument, value in (("on_value", on_value), ("off_value", off_value)):
         if is_symbolic(value):
-            raise UnsupportedError(f"one_hot: {argument} must be known while the graph is built", where="op one_hot",
-                                   got=repr(value), wanted="a number", fix="use tf.where(mask, on, off)")
+            raise UnsupportedError(f"one_hot: {argument} must be known while the graph is built",
+                                   where="op one_hot", got=repr(value), wanted="a number",
+                                   fix="use tf.where(mask, on, off)")
     given = [convert(v, name="on_value/off_value") for v in (on_value, off_value) if v is not None]
     if dtype is None:
         found = given[0].dtype if given else float32
@@ -841,20 +574,24 @@ def boolean_mask(tensor, mask, axis=None, name: str = "boolean_mask"):
     """
     x = convert(tensor, name="tensor")
     if is_symbolic(mask):
-        raise UnsupportedError("boolean_mask: the mask must be known while the graph is built", where="op gather",
+        raise UnsupportedError("boolean_mask: the mask must be known while the graph is built",
+                               where="op gather",
                                got=repr(mask), wanted="an eager tensor or array of bool",
-                               fix="its result would have an unknown shape: compute it eagerly, or keep the shape with "
-                                   "tf.where(mask, x, 0)")
+                               fix="its result would have an unknown shape: compute it eagerly, or keep the "
+                                   "shape with tf.where(mask, x, 0)")
     held = np.asarray(convert(mask, dtype=bool_, name="mask"))
     if not held.ndim:
         raise ShapeError("boolean_mask: the mask is a single truth value", where="op gather", got="shape ()",
                          wanted="a mask with at least one axis", fix="use `if`")
     first = 0 if axis is None else normal_axis(axis, len(x.shape), "boolean_mask")
     masked = x.shape[first:first + held.ndim]
-    if len(masked) != held.ndim or any(m is not None and m != n for m, n in zip(masked, held.shape, strict=True)):
+    if len(masked) != held.ndim or any(m is not None and m != n for m, n in zip(masked, held.shape,
+                                                                                strict=True)):
         raise ShapeError("boolean_mask: the mask does not fit the tensor", where="op gather",
                          got=f"tensor {size_text(x.shape)}, mask {held.shape}",
-                         wanted=f"the mask's sizes at the tensor's axes from {first} on", fix="change mask or axis")
+                         wanted=f"the mask's sizes at the tensor's axes from {first} on",
+                         fix="change mask or axis")
     sizes = sizes_of(x)
     flat = x if held.ndim == 1 else reshape(x, [*sizes[:first], held.size, *sizes[first + held.ndim:]])
-    return gather(flat, np.flatnonzero(held).astype(np.int32), axis=first, name=None if name == "boolean_mask" else name)
+    return gather(flat, np.flatnonzero(held).astype(np.int32), axis=first,
+                  name=None if name == "boolean_mask" else name)

@@ -13,8 +13,23 @@ from minigraph.ops.elementwise import Elementwise
 from minigraph.spec import broadcast_shapes
 from minigraph.tensor import Tensor
 
-__all__ = ["equal", "greater", "greater_equal", "is_finite", "is_inf", "is_nan", "less", "less_equal", "logical_and",
-           "logical_not", "logical_or", "logical_xor", "not_equal", "tensor_equals", "tensor_not_equals"]
+__all__ = [
+    "equal",
+    "greater",
+    "greater_equal",
+    "is_finite",
+    "is_inf",
+    "is_nan",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "not_equal",
+    "tensor_equals",
+    "tensor_not_equals",
+]
 
 
 class _Comparison(Elementwise, abstract=True):
@@ -101,7 +116,7 @@ class IsFinite(_Test):
     """out = whether x is a number and not infinite"""
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
 
 
 def equal(x: Any, y: Any, name: str | None = None) -> Tensor:

@@ -1,8 +1,8 @@
 """Optimizer updates: one node changes every parameter of a model; and the clipping of gradients before it.
 
-A small model's update is over in less time than starting many instructions takes, so an update is one instruction for
-all parameters together. Formulas and their order of operations are Keras 3's. What a model is, where gradients come from
-and how a learning rate changes over time are not known here.
+A small model's update is over in less time than starting many instructions takes, so an update is one
+instruction for all parameters together. Formulas and their order of operations are Keras 3's. What a model
+is, where gradients come from and how a learning rate changes over time are not known here.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from minigraph.dtypes import int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Node, Value, current_graph
 from minigraph.ops.dispatch import apply, convert
-from minigraph.ops.registry import NATIVE_FLOATS, OPS, Op
+from minigraph.ops.registry import NATIVE_FLOATS, Op
 from minigraph.spec import describe
 
 __all__ = ["clip_by_global_norm", "clip_by_norm", "global_norm"]
 
 
 class _Update(Op, abstract=True):
-    """Base: writes the parameters, their state and the step counter; inputs are the gradients and the learning rate.
+    """Base: writes parameters, their state and the step counter; inputs are the gradients, then the rate.
 
-    Attributes of a node: `parameters`, `slots` (for each kind of state a tuple with one variable per parameter),
-    `iterations` (int64 counter of finished steps, advanced by the update), `weight_decay` with `decayed` (the
-    parameters that decay before the update), and the method's own numbers.
+    Attributes of a node: `parameters`, `slots` (for each kind of state a tuple with one variable per
+    parameter), `iterations` (int64 counter of finished steps, advanced by the update), `weight_decay` with
+    `decayed` (the parameters that decay before the update), and the method's own numbers.
     """
 
     stateful = True
@@ -36,25 +36,41 @@ class _Update(Op, abstract=True):
     def infer(self, specs, attrs):
         *gradients, rate = specs
         if rate.shape != () or not rate.dtype.is_floating:
-            raise ShapeError(f"{self.name}: the learning rate must be one number", where=f"op {self.name}",
-                             got=describe(rate.shape, rate.dtype), wanted="a floating-point scalar",
-                             fix="pass a Python float or a scalar tf.Variable")
+            raise ShapeError(
+                f"{self.name}: the learning rate must be one number",
+                where=f"op {self.name}",
+                got=describe(rate.shape, rate.dtype),
+                wanted="a floating-point scalar",
+                fix="pass a Python float or a scalar tf.Variable",
+            )
         for spec, parameter in zip(gradients, attrs["parameters"], strict=True):
             if parameter.dtype.name not in NATIVE_FLOATS:
-                raise UnsupportedError(f"{self.name}: parameters of dtype {parameter.dtype.name} cannot be trained",
-                                       where=f"variable {parameter.name!r}", got=parameter.dtype.name,
-                                       wanted="float32 or float64", fix="create the variable with dtype=tf.float32")
+                raise UnsupportedError(
+                    f"{self.name}: parameters of dtype {parameter.dtype.name} cannot be trained",
+                    where=f"variable {parameter.name!r}",
+                    got=parameter.dtype.name,
+                    wanted="float32 or float64",
+                    fix="create the variable with dtype=tf.float32",
+                )
             if spec.dtype is not parameter.dtype:
-                raise DTypeError(f"{self.name}: a gradient does not have its parameter's dtype",
-                                 where=f"variable {parameter.name!r}", got=spec.dtype.name,
-                                 wanted=parameter.dtype.name, fix=f"tf.cast(gradient, tf.{parameter.dtype.name})")
+                raise DTypeError(
+                    f"{self.name}: a gradient does not have its parameter's dtype",
+                    where=f"variable {parameter.name!r}",
+                    got=spec.dtype.name,
+                    wanted=parameter.dtype.name,
+                    fix=f"tf.cast(gradient, tf.{parameter.dtype.name})",
+                )
             fits = len(spec.shape) == len(parameter.shape) and all(
-                m is None or m == n for m, n in zip(spec.shape, parameter.shape, strict=True))
+                m is None or m == n for m, n in zip(spec.shape, parameter.shape, strict=True)
+            )
             if not fits:
-                raise ShapeError(f"{self.name}: a gradient does not have its parameter's shape",
-                                 where=f"variable {parameter.name!r}", got=f"a gradient of shape {spec.shape}",
-                                 wanted=f"shape {parameter.shape}",
-                                 fix="pass gradients and variables in the same order, each gradient with its variable")
+                raise ShapeError(
+                    f"{self.name}: a gradient does not have its parameter's shape",
+                    where=f"variable {parameter.name!r}",
+                    got=f"a gradient of shape {spec.shape}",
+                    wanted=f"shape {parameter.shape}",
+                    fix="pass gradients and variables in the same order, each gradient with its variable",
+                )
         return []
 
     def writes(self, node):
@@ -69,6 +85,7 @@ class _Update(Op, abstract=True):
 
     def emit(self, emitter, node):
         from kernels.optimizers import advance_calls, weight_decay_calls
+
         attrs = node.attrs
         *gradients, rate = node.inputs
         lr, lr_dtype = _before_writes(emitter, node, rate), rate.dtype.name
@@ -79,15 +96,26 @@ class _Update(Op, abstract=True):
             decayed = {id(p) for p in attrs["decayed"]}
             memory = {i: emitter.variable(attrs["parameters"][i]) for i in chosen}
             size = {i: attrs["parameters"][i].spec.size for i in chosen}
-            emitter.calls(weight_decay_calls(
-                [(memory[i], size[i]) for i in chosen if id(attrs["parameters"][i]) in decayed], lr,
-                attrs["weight_decay"], dtype, emitter.threads, lr_dtype=lr_dtype))
-            tensors = [(memory[i], sources[i], *(emitter.variable(slot[i]) for slot in attrs["slots"]), size[i])
-                       for i in chosen]
+            emitter.calls(
+                weight_decay_calls(
+                    [(memory[i], size[i]) for i in chosen if id(attrs["parameters"][i]) in decayed],
+                    lr,
+                    attrs["weight_decay"],
+                    dtype,
+                    emitter.threads,
+                    lr_dtype=lr_dtype,
+                )
+            )
+            tensors = [
+                (memory[i], sources[i], *(emitter.variable(slot[i]) for slot in attrs["slots"]), size[i])
+                for i in chosen
+            ]
             emitter.calls(self.update_calls(tensors, lr, iterations, dtype, emitter.threads, lr_dtype, attrs))
         emitter.calls(advance_calls(iterations))
 
-    def update_calls(self, tensors, lr, iterations, dtype: str, threads: int, lr_dtype: str, attrs: dict) -> list:
+    def update_calls(
+        self, tensors, lr, iterations, dtype: str, threads: int, lr_dtype: str, attrs: dict
+    ) -> list:
         """The instruction for the tensors of one dtype."""
         raise NotImplementedError(self.name)
 
@@ -98,8 +126,9 @@ class _Update(Op, abstract=True):
             lr = tf.cast(rate, parameter.dtype)
             if id(parameter) in decayed:
                 parameter.assign_sub(parameter * tf.cast(attrs["weight_decay"], parameter.dtype) * lr)
-            self.tensorflow_update(tf, parameter, gradient, lr, [slot[i] for slot in attrs["slots"]],
-                                   attrs["iterations"], attrs)
+            self.tensorflow_update(
+                tf, parameter, gradient, lr, [slot[i] for slot in attrs["slots"]], attrs["iterations"], attrs
+            )
         attrs["iterations"].assign_add(1)
         return []
 
@@ -114,6 +143,7 @@ def _before_writes(emitter, node: Node, value: Value):
     if not any(ref.buffer.owner is variable for variable in node.op.writes(node)):
         return ref
     from kernels.shape import copy_calls
+
     copy = emitter.scratch(value.spec.nbytes)
     emitter.calls(copy_calls(ref, copy, value.spec.nbytes, emitter.threads))
     return copy
@@ -124,6 +154,7 @@ class SgdUpdate(_Update):
 
     def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
         from kernels.optimizers import sgd_calls
+
         return sgd_calls(tensors, lr, dtype, threads, attrs["momentum"], attrs["nesterov"], lr_dtype=lr_dtype)
 
     def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
@@ -137,18 +168,33 @@ class SgdUpdate(_Update):
 
 
 class AdamUpdate(_Update):
-    """m ← m + (g − m)(1 − β₁), v ← v + (g² − v)(1 − β₂), p ← p − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)"""
+    """m ← m + (g − m)(1 − β₁), v ← v + (g² − v)(1 − β₂), p ← p − α · m / (√v + ε)
+
+    with α = lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) in step number t.
+    """
 
     def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
         from kernels.optimizers import adam_calls
-        return adam_calls(tensors, lr, iterations, dtype, threads, attrs["beta_1"], attrs["beta_2"], attrs["epsilon"],
-                          attrs["amsgrad"], lr_dtype=lr_dtype)
+
+        return adam_calls(
+            tensors,
+            lr,
+            iterations,
+            dtype,
+            threads,
+            attrs["beta_1"],
+            attrs["beta_2"],
+            attrs["epsilon"],
+            attrs["amsgrad"],
+            lr_dtype=lr_dtype,
+        )
 
     def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
         dtype = parameter.dtype
         step = tf.cast(iterations + 1, dtype)
-        power_1, power_2 = (tf.pow(tf.cast(tf.cast(attrs[beta], tf.float32), dtype), step)
-                            for beta in ("beta_1", "beta_2"))
+        power_1, power_2 = (
+            tf.pow(tf.cast(tf.cast(attrs[beta], tf.float32), dtype), step) for beta in ("beta_1", "beta_2")
+        )
         alpha = lr * tf.sqrt(1 - power_2) / (1 - power_1)
         mean, variance, *top = slots
         mean.assign_add((gradient - mean) * (1 - attrs["beta_1"]))
@@ -163,8 +209,18 @@ class RmspropUpdate(_Update):
 
     def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
         from kernels.optimizers import rmsprop_calls
-        return rmsprop_calls(tensors, lr, dtype, threads, attrs["rho"], attrs["momentum"], attrs["epsilon"],
-                             attrs["centered"], lr_dtype=lr_dtype)
+
+        return rmsprop_calls(
+            tensors,
+            lr,
+            dtype,
+            threads,
+            attrs["rho"],
+            attrs["momentum"],
+            attrs["epsilon"],
+            attrs["centered"],
+            lr_dtype=lr_dtype,
+        )
 
     def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
         rho = attrs["rho"]
@@ -186,6 +242,7 @@ class AdagradUpdate(_Update):
 
     def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
         from kernels.optimizers import adagrad_calls
+
         return adagrad_calls(tensors, lr, dtype, threads, attrs["epsilon"], lr_dtype=lr_dtype)
 
     def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
@@ -193,30 +250,58 @@ class AdagradUpdate(_Update):
         parameter.assign_sub(lr * gradient / tf.sqrt(slots[0] + attrs["epsilon"]))
 
 
-def _update(op: str, gradients: Sequence, parameters: Sequence, learning_rate, iterations, slots: Sequence[Sequence],
-            weight_decay: float | None, decayed: Sequence | None, numbers: dict) -> Node | None:
+def _update(
+    op: str,
+    gradients: Sequence,
+    parameters: Sequence,
+    learning_rate,
+    iterations,
+    slots: Sequence[Sequence],
+    weight_decay: float | None,
+    decayed: Sequence | None,
+    numbers: dict,
+) -> Node | None:
     """Call an update op; returns its node while a graph is being built, else None."""
     gradients, parameters = list(gradients), tuple(parameters)
     if len(gradients) != len(parameters):
-        raise InvalidArgumentError(f"{op}: gradients and parameters differ in number", where=f"op {op}",
-                                   got=f"{len(gradients)} gradients, {len(parameters)} parameters",
-                                   wanted="one gradient per parameter", fix="zip them from the same list")
+        raise InvalidArgumentError(
+            f"{op}: gradients and parameters differ in number",
+            where=f"op {op}",
+            got=f"{len(gradients)} gradients, {len(parameters)} parameters",
+            wanted="one gradient per parameter",
+            fix="zip them from the same list",
+        )
     if iterations.dtype is not int64:
-        raise DTypeError(f"{op}: the step counter must be int64", where=f"variable {iterations.name!r}",
-                         got=iterations.dtype.name, wanted="int64", fix="tf.Variable(0, dtype=tf.int64)")
+        raise DTypeError(
+            f"{op}: the step counter must be int64",
+            where=f"variable {iterations.name!r}",
+            got=iterations.dtype.name,
+            wanted="int64",
+            fix="tf.Variable(0, dtype=tf.int64)",
+        )
     for slot in slots:
         for variable, parameter in zip(slot, parameters, strict=True):
             if variable.spec is not parameter.spec:
-                raise ShapeError(f"{op}: a state variable does not match its parameter",
-                                 where=f"variable {variable.name!r}", got=repr(variable.spec),
-                                 wanted=f"{parameter.spec!r}, as parameter {parameter.name!r}",
-                                 fix="create it with tf.zeros_like(parameter)")
-    inputs = [convert(g, hint=p.dtype, name=f"gradient of {p.name}")
-              for g, p in zip(gradients, parameters, strict=True)]
+                raise ShapeError(
+                    f"{op}: a state variable does not match its parameter",
+                    where=f"variable {variable.name!r}",
+                    got=repr(variable.spec),
+                    wanted=f"{parameter.spec!r}, as parameter {parameter.name!r}",
+                    fix="create it with tf.zeros_like(parameter)",
+                )
+    inputs = [
+        convert(g, hint=p.dtype, name=f"gradient of {p.name}")
+        for g, p in zip(gradients, parameters, strict=True)
+    ]
     inputs.append(convert(learning_rate, name="learning_rate"))
-    attrs = {"parameters": parameters, "slots": tuple(map(tuple, slots)), "iterations": iterations,
-             "weight_decay": _through_float32(weight_decay or 0), **numbers,
-             "decayed": () if not weight_decay else parameters if decayed is None else tuple(decayed)}
+    attrs = {
+        "parameters": parameters,
+        "slots": tuple(map(tuple, slots)),
+        "iterations": iterations,
+        "weight_decay": _through_float32(weight_decay or 0),
+        **numbers,
+        "decayed": () if not weight_decay else parameters if decayed is None else tuple(decayed),
+    }
     return apply_node(op, inputs, attrs)
 
 
@@ -232,10 +317,18 @@ def apply_node(op: str, inputs: list, attrs: dict) -> Node | None:
     return None if graph is None else graph.nodes[-1]
 
 
-def sgd_update(gradients, parameters, velocities, learning_rate, iterations, momentum: float = 0.0,
-               nesterov: bool = False, weight_decay: float | None = None, decayed: Sequence | None = None
-               ) -> Node | None:
-    """One step of gradient descent on all parameters (Robbins & Monro 1951; momentum: Polyak 1964, Nesterov 1983).
+def sgd_update(
+    gradients,
+    parameters,
+    velocities,
+    learning_rate,
+    iterations,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float | None = None,
+    decayed: Sequence | None = None,
+) -> Node | None:
+    """One step of gradient descent on all parameters (Robbins & Monro 1951, Polyak 1964, Nesterov 1983).
 
     Args:
         gradients: one tensor per parameter, of its shape and dtype.
@@ -243,94 +336,187 @@ def sgd_update(gradients, parameters, velocities, learning_rate, iterations, mom
         velocities: one variable per parameter with momentum, else ().
         learning_rate: a scalar: tensor, variable or number.
         iterations: int64 scalar variable, increased by 1 after the step.
-        weight_decay: before the step, p ← p − p · weight_decay · lr for the parameters in `decayed` (all by default).
+        weight_decay: before the step, p ← p − p · weight_decay · lr for the parameters in `decayed` (all by
+            default).
 
     Returns: the node in a graph (run it to take a step), None eagerly.
     """
     if bool(momentum) != bool(len(velocities)):
-        raise InvalidArgumentError("sgd_update: velocities and momentum go together", where="op sgd_update",
-                                   got=f"momentum={momentum}, {len(velocities)} velocities",
-                                   wanted="velocities exactly when momentum is not 0", fix="pass both or neither")
-    return _update("sgd_update", gradients, parameters, learning_rate, iterations, [velocities] if momentum else [],
-                   weight_decay, decayed, {"momentum": _through_float32(momentum), "nesterov": bool(nesterov)})
+        raise InvalidArgumentError(
+            "sgd_update: velocities and momentum go together",
+            where="op sgd_update",
+            got=f"momentum={momentum}, {len(velocities)} velocities",
+            wanted="velocities exactly when momentum is not 0",
+            fix="pass both or neither",
+        )
+    return _update(
+        "sgd_update",
+        gradients,
+        parameters,
+        learning_rate,
+        iterations,
+        [velocities] if momentum else [],
+        weight_decay,
+        decayed,
+        {"momentum": _through_float32(momentum), "nesterov": bool(nesterov)},
+    )
 
 
-def adam_update(gradients, parameters, means, variances, learning_rate, iterations, beta_1: float = 0.9,
-                beta_2: float = 0.999, epsilon: float = 1e-7, maxima: Sequence = (),
-                weight_decay: float | None = None, decayed: Sequence | None = None) -> Node | None:
-    """One step of Adam on all parameters (Kingma & Ba 2015); with `maxima` AMSGrad, with `weight_decay` AdamW.
+def adam_update(
+    gradients,
+    parameters,
+    means,
+    variances,
+    learning_rate,
+    iterations,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    maxima: Sequence = (),
+    weight_decay: float | None = None,
+    decayed: Sequence | None = None,
+) -> Node | None:
+    """One step of Adam on all parameters (Kingma & Ba 2015); `maxima` make it AMSGrad, `weight_decay` AdamW.
 
-    `means`, `variances` and `maxima` hold one variable per parameter; epsilon is added outside the bias correction.
-    The other arguments and the result are those of `sgd_update`.
+    `means`, `variances` and `maxima` hold one variable per parameter; epsilon is added outside the bias
+    correction. The other arguments and the result are those of `sgd_update`.
     """
-    return _update("adam_update", gradients, parameters, learning_rate, iterations,
-                   [means, variances, *([maxima] if maxima else [])], weight_decay, decayed,
-                   {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon),
-                    "amsgrad": bool(maxima)})
+    return _update(
+        "adam_update",
+        gradients,
+        parameters,
+        learning_rate,
+        iterations,
+        [means, variances, *([maxima] if maxima else [])],
+        weight_decay,
+        decayed,
+        {
+            "beta_1": float(beta_1),
+            "beta_2": float(beta_2),
+            "epsilon": float(epsilon),
+            "amsgrad": bool(maxima),
+        },
+    )
 
 
-def rmsprop_update(gradients, parameters, variances, learning_rate, iterations, rho: float = 0.9,
-                   momentum: float = 0.0, epsilon: float = 1e-7, velocities: Sequence = (), averages: Sequence = (),
-                   weight_decay: float | None = None, decayed: Sequence | None = None) -> Node | None:
+def rmsprop_update(
+    gradients,
+    parameters,
+    variances,
+    learning_rate,
+    iterations,
+    rho: float = 0.9,
+    momentum: float = 0.0,
+    epsilon: float = 1e-7,
+    velocities: Sequence = (),
+    averages: Sequence = (),
+    weight_decay: float | None = None,
+    decayed: Sequence | None = None,
+) -> Node | None:
     """One step of RMSprop on all parameters (Hinton 2012); centered when `averages` are given (Graves 2013).
 
-    `variances`, `velocities` (with momentum) and `averages` hold one variable per parameter. The other arguments and
-    the result are those of `sgd_update`.
+    `variances`, `velocities` (with momentum) and `averages` hold one variable per parameter. The other
+    arguments and the result are those of `sgd_update`.
     """
     if (momentum > 0) != bool(velocities):
-        raise InvalidArgumentError("rmsprop_update: velocities and momentum go together", where="op rmsprop_update",
-                                   got=f"momentum={momentum}, {len(velocities)} velocities",
-                                   wanted="velocities exactly when momentum is above 0", fix="pass both or neither")
-    return _update("rmsprop_update", gradients, parameters, learning_rate, iterations,
-                   [variances, *([velocities] if velocities else []), *([averages] if averages else [])],
-                   weight_decay, decayed, {"rho": float(rho), "momentum": float(momentum), "epsilon": float(epsilon),
-                                           "centered": bool(averages)})
+        raise InvalidArgumentError(
+            "rmsprop_update: velocities and momentum go together",
+            where="op rmsprop_update",
+            got=f"momentum={momentum}, {len(velocities)} velocities",
+            wanted="velocities exactly when momentum is above 0",
+            fix="pass both or neither",
+        )
+    return _update(
+        "rmsprop_update",
+        gradients,
+        parameters,
+        learning_rate,
+        iterations,
+        [variances, *([velocities] if velocities else []), *([averages] if averages else [])],
+        weight_decay,
+        decayed,
+        {
+            "rho": float(rho),
+            "momentum": float(momentum),
+            "epsilon": float(epsilon),
+            "centered": bool(averages),
+        },
+    )
 
 
-def adagrad_update(gradients, parameters, accumulators, learning_rate, iterations, epsilon: float = 1e-7,
-                   weight_decay: float | None = None, decayed: Sequence | None = None) -> Node | None:
-    """One step of Adagrad on all parameters (Duchi et al. 2011); `accumulators` hold the sums of squared gradients.
+def adagrad_update(
+    gradients,
+    parameters,
+    accumulators,
+    learning_rate,
+    iterations,
+    epsilon: float = 1e-7,
+    weight_decay: float | None = None,
+    decayed: Sequence | None = None,
+) -> Node | None:
+    """One step of Adagrad on all parameters (Duchi et al. 2011); `accumulators` sum squared gradients.
 
     The other arguments and the result are those of `sgd_update`.
     """
-    return _update("adagrad_update", gradients, parameters, learning_rate, iterations, [accumulators], weight_decay,
-                   decayed, {"epsilon": float(epsilon)})
+    return _update(
+        "adagrad_update",
+        gradients,
+        parameters,
+        learning_rate,
+        iterations,
+        [accumulators],
+        weight_decay,
+        decayed,
+        {"epsilon": float(epsilon)},
+    )
 
 
 # ------------------------------------------------------------------------------------------------ clipping
+
 
 class ClipGradients(Op):
     """every g limited in size: its values, its norm, or the norm of all of them together"""
 
     arguments = ("gradient",)
     in_place = True
-    no_gradient = "gradients are clipped for an optimizer here; tf.clip_by_norm is the function to differentiate"
+    no_gradient = (
+        "gradients are clipped for an optimizer here; tf.clip_by_norm is the function to differentiate"
+    )
 
     def infer(self, specs, attrs):
         for spec in specs:
             if spec.dtype.name not in NATIVE_FLOATS:
-                raise UnsupportedError(f"gradients of dtype {spec.dtype.name} cannot be clipped", where=f"op {self.name}",
-                                       got=describe(spec.shape, spec.dtype), wanted="float32 or float64",
-                                       fix="train in float32 or float64")
+                raise UnsupportedError(
+                    f"gradients of dtype {spec.dtype.name} cannot be clipped",
+                    where=f"op {self.name}",
+                    got=describe(spec.shape, spec.dtype),
+                    wanted="float32 or float64",
+                    fix="train in float32 or float64",
+                )
         if attrs["kind"] == "global_norm":
             self.same_dtype(specs)
         return list(specs)
 
     def emit(self, emitter, node):
         from kernels import optimizers
+
         kind, limit = node.attrs["kind"], node.attrs["limit"]
         sources = [emitter.ref(x) for x in node.inputs]
         for dtype in NATIVE_FLOATS:
             # A tensor that is clipped twice cannot be overwritten by the first result.
-            tensors = [(source, emitter.out(out, over=[x] if sources.count(source) == 1 else []), x.spec.size)
-                       for source, x, out in zip(sources, node.inputs, node.outputs, strict=True)
-                       if x.dtype.name == dtype]
+            tensors = [
+                (source, emitter.out(out, over=[x] if sources.count(source) == 1 else []), x.spec.size)
+                for source, x, out in zip(sources, node.inputs, node.outputs, strict=True)
+                if x.dtype.name == dtype
+            ]
             if not tensors:
                 continue
             if kind == "value":
                 emitter.calls(optimizers.clip_by_value_calls(tensors, limit, dtype, emitter.threads))
             else:
-                calls = optimizers.clip_by_norm_calls if kind == "norm" else optimizers.clip_by_global_norm_calls
+                calls = (
+                    optimizers.clip_by_norm_calls if kind == "norm" else optimizers.clip_by_global_norm_calls
+                )
                 emitter.calls(calls(tensors, limit, dtype, emitter.threads, emitter.scratch))
 
     def tensorflow(self, tf, inputs, attrs):
@@ -347,19 +533,25 @@ def clip_gradients(gradients: Sequence, kind: str, limit: float) -> list:
 
     Args:
         gradients: float32 or float64 tensors.
-        kind: "value" limits every number to ±limit (clipvalue), "norm" each tensor's L2 norm (clipnorm), "global_norm"
-            the norm of all tensors together (global_clipnorm).
+        kind: "value" limits every number to ±limit (clipvalue), "norm" each tensor's L2 norm (clipnorm),
+            "global_norm" the norm of all tensors together (global_clipnorm).
         limit: above 0.
     """
     if kind not in ("value", "norm", "global_norm"):
-        raise InvalidArgumentError(f"unknown kind of clipping {kind!r}", where="clip_gradients", got=repr(kind),
-                                   wanted="'value', 'norm' or 'global_norm'", fix="choose one of the three")
+        raise InvalidArgumentError(
+            f"unknown kind of clipping {kind!r}",
+            where="clip_gradients",
+            got=repr(kind),
+            wanted="'value', 'norm' or 'global_norm'",
+            fix="choose one of the three",
+        )
     return apply("clip_gradients", list(gradients), {"kind": kind, "limit": float(limit)})
 
 
 def clip_by_norm(t, clip_norm, axes=None, name: str | None = None):
-    """t scaled down so that its L2 norm (over `axes`, all by default) is at most `clip_norm`; smaller ones stay."""
+    """t scaled down so that its L2 norm (over `axes`, all by default) is at most `clip_norm`."""
     from minigraph import ops
+
     t = convert(t, name="t")
     clip_norm = convert(clip_norm, hint=t.dtype, name="clip_norm")
     total = ops.reduce_sum(t * t, axes, True)
@@ -370,8 +562,9 @@ def clip_by_norm(t, clip_norm, axes=None, name: str | None = None):
 
 
 def global_norm(t_list: Sequence, name: str | None = None):
-    """The L2 norm of all tensors together: sqrt of the sum of the squares of all their elements. None entries count 0."""
+    """The L2 norm of all tensors together, the root of the sum of all squares; None entries count 0."""
     from minigraph import ops
+
     tensors = _tensor_list(t_list, "global_norm")
     halves = ops.stack([ops.l2_loss(t) for t in tensors if t is not None])
     return ops.sqrt(ops.reduce_sum(halves) * 2, name=name)
@@ -380,10 +573,11 @@ def global_norm(t_list: Sequence, name: str | None = None):
 def clip_by_global_norm(t_list: Sequence, clip_norm, use_norm=None, name: str | None = None):
     """All tensors scaled by clip_norm / max(global norm, clip_norm) (Pascanu et al. 2013).
 
-    Returns: (list of clipped tensors, the global norm). None entries stay None. A norm that is not finite makes every
-    result NaN, so that it is noticed.
+    Returns: (list of clipped tensors, the global norm). None entries stay None. A norm that is not finite
+    makes every result NaN, so that it is noticed.
     """
     from minigraph import ops
+
     tensors = _tensor_list(t_list, "clip_by_global_norm")
     norm = global_norm(tensors, name) if use_norm is None else convert(use_norm, name="use_norm")
     one = ops.ones_like(norm)
@@ -394,9 +588,19 @@ def clip_by_global_norm(t_list: Sequence, clip_norm, use_norm=None, name: str | 
 
 def _tensor_list(t_list: Sequence, op: str) -> list:
     if not isinstance(t_list, (list, tuple)):
-        raise DTypeError(f"{op}: t_list must be a list of tensors", where=f"op {op}", got=type(t_list).__name__,
-                         wanted="a list or tuple", fix=f"[{op} argument]: wrap a single tensor in a list")
+        raise DTypeError(
+            f"{op}: t_list must be a list of tensors",
+            where=f"op {op}",
+            got=type(t_list).__name__,
+            wanted="a list or tuple",
+            fix=f"[{op} argument]: wrap a single tensor in a list",
+        )
     if all(t is None for t in t_list):
-        raise InvalidArgumentError(f"{op}: there is no tensor in the list", where=f"op {op}", got=repr(t_list)[:80],
-                                   wanted="at least one tensor", fix="pass the list of gradients")
+        raise InvalidArgumentError(
+            f"{op}: there is no tensor in the list",
+            where=f"op {op}",
+            got=repr(t_list)[:80],
+            wanted="at least one tensor",
+            fix="pass the list of gradients",
+        )
     return [None if t is None else convert(t, name=f"t_list[{i}]") for i, t in enumerate(t_list)]

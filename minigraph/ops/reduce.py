@@ -1,8 +1,8 @@
 """Reductions (sum, mean, max, ...), positions of extremes, running sums, and undoing broadcasts.
 
-One class per op with its derivative, then the public functions. `broadcast_like` and `sum_to_shape_of` are each other's
-derivative: they turn the gradient of a sum into a repetition and the gradient of a repetition into a sum, and take a
-tensor only for its shape, so that gradient rules work while sizes are unknown.
+One class per op with its derivative, then the public functions. `broadcast_like` and `sum_to_shape_of` are
+each other's derivative: the gradient of a sum is a repetition, that of a repetition a sum. They take
+a tensor only for its shape, so that gradient rules work while sizes are unknown.
 """
 
 from __future__ import annotations
@@ -19,23 +19,52 @@ from minigraph.ops.analysis import exp, log
 from minigraph.ops.arguments import is_symbolic, normal_axis
 from minigraph.ops.dispatch import apply1, convert
 from minigraph.ops.elementwise import (
-    Elementwise, add, broadcast_strides, cast, conjugate, constant_like, divide_no_nan, sqrt, square, unbroadcast, where)
+    Elementwise,
+    add,
+    broadcast_strides,
+    cast,
+    conjugate,
+    constant_like,
+    divide_no_nan,
+    sqrt,
+    square,
+    unbroadcast,
+    where,
+)
 from minigraph.ops.logic import equal, is_finite, not_equal
 from minigraph.ops.registry import Op
 from minigraph.ops.state import stop_gradient
 from minigraph.spec import broadcast_shapes, describe, spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["argmax", "argmin", "broadcast_like", "count_nonzero", "cumprod", "cumsum", "reduce_all", "reduce_any",
-           "reduce_euclidean_norm", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-           "reduce_std", "reduce_sum", "reduce_variance", "sum_to_shape_of", "zero_fraction"]
+__all__ = [
+    "argmax",
+    "argmin",
+    "broadcast_like",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "reduce_all",
+    "reduce_any",
+    "reduce_euclidean_norm",
+    "reduce_logsumexp",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_std",
+    "reduce_sum",
+    "reduce_variance",
+    "sum_to_shape_of",
+    "zero_fraction",
+]
 
 
-# ------------------------------------------------------------------------------------------------ reductions
+# ------------------------------------------------------------------------------------------------- reductions
 
 
 class _Reduce(Op, abstract=True):
-    """Base: out = one number for each position along the axes that are kept. `axis` is None (all) or a tuple."""
+    """Base: out = one number for each position along the kept axes. `axis` is None (all) or a tuple."""
 
     arguments = ("input_tensor",)
     accepts_bool = False
@@ -70,8 +99,18 @@ class _Reduce(Op, abstract=True):
     def emit(self, emitter, node):
         from kernels.reduce import reduce_calls
         x = node.inputs[0]
-        emitter.calls(reduce_calls(self.kind, emitter.ref(x), emitter.out(node.outputs[0]), x.shape,
-                                   self.axes(node.attrs, len(x.shape)), x.dtype.name, emitter.threads, emitter.scratch))
+        emitter.calls(
+            reduce_calls(
+                self.kind,
+                emitter.ref(x),
+                emitter.out(node.outputs[0]),
+                x.shape,
+                self.axes(node.attrs, len(x.shape)),
+                x.dtype.name,
+                emitter.threads,
+                emitter.scratch,
+            )
+        )
 
     def reference(self, inputs, attrs):
         return [getattr(reference, self.kind)(inputs[0], attrs["axis"], bool(attrs.get("keepdims")))]
@@ -128,12 +167,14 @@ class ReduceProd(_Reduce):
     """out = Π x"""
 
     def gradient(self, call, dy):
-        # Axis by axis: the slope of a product is the product of the others, those before times those behind. That
-        # is right also where x is 0.
+        # Axis by axis: the slope of a product is the product of the others, those before times those behind.
+        # That is right also where x is 0.
         partial = call.inputs[0]
         dx = _with_kept_axes(dy, call)
         for axis in self.axes(call.attrs, len(partial.shape)):
-            others = cumprod(partial, axis, exclusive=True) * cumprod(partial, axis, exclusive=True, reverse=True)
+            others = cumprod(partial, axis, exclusive=True) * cumprod(
+                partial, axis, exclusive=True, reverse=True
+            )
             dx = dx * conjugate(others)
             partial = apply1("reduce_prod", [partial], {"axis": (axis,), "keepdims": True})
         return [dx]
@@ -153,7 +194,7 @@ class ReduceAll(_Reduce):
     no_gradient = "it goes through true and false"
 
 
-# ------------------------------------------------------------------------------------------------ broadcasting
+# ----------------------------------------------------------------------------------------------- broadcasting
 
 
 class BroadcastLike(Elementwise):
@@ -192,8 +233,16 @@ class BroadcastLike(Elementwise):
         from kernels.fused import fused_calls
         x, out = node.inputs[0], node.outputs[0]
         dtype = x.dtype.name
-        emitter.calls(fused_calls([(emitter.ref(x), dtype, broadcast_strides(x.shape, out.shape))],
-                                  [(emitter.out(out), dtype, 0)], [], out.shape, emitter.threads, emitter.scratch))
+        emitter.calls(
+            fused_calls(
+                [(emitter.ref(x), dtype, broadcast_strides(x.shape, out.shape))],
+                [(emitter.out(out), dtype, 0)],
+                [],
+                out.shape,
+                emitter.threads,
+                emitter.scratch,
+            )
+        )
 
     def gradient(self, call, dy):
         return [sum_to_shape_of(dy, call.inputs[0]), *[None] * (len(call.inputs) - 1)]
@@ -262,7 +311,9 @@ class CountAlong(Op):
 
     def emit(self, emitter, node):
         x, out = node.inputs[0], node.outputs[0]
-        emitter.bind(out, emitter.constant(np.array(self.count(x.shape, node.attrs), out.dtype.numpy_dtype), "count"))
+        emitter.bind(
+            out, emitter.constant(np.array(self.count(x.shape, node.attrs), out.dtype.numpy_dtype), "count")
+        )
 
     def reference(self, inputs, attrs):
         return [np.array(self.count(inputs[0].shape, attrs), inputs[0].dtype)]
@@ -279,7 +330,7 @@ def _count(x: Tensor, axis: tuple[int, ...] | None) -> Tensor:
     return apply1("count_along", [x], {"axis": axis}) if None in sizes else constant_like(math.prod(sizes), x)
 
 
-# ------------------------------------------------------------------------------------------------ extremes' positions
+# ---------------------------------------------------------------------------------------- extremes' positions
 
 
 class _ArgReduce(Op, abstract=True):
@@ -294,9 +345,13 @@ class _ArgReduce(Op, abstract=True):
             raise DTypeError(f"{self.name} is not defined for complex numbers", where=f"op {self.name}",
                              got=specs[0].dtype.name, wanted="real numbers", fix="take tf.abs first")
         if shape[axis] == 0:
-            raise ShapeError(f"{self.name}: axis {axis} is empty, so no element is the extreme one",
-                             where=f"op {self.name}", got=f"shape {shape}", wanted=f"at least one element along axis {axis}",
-                             fix="check the tensor before, or choose another axis")
+            raise ShapeError(
+                f"{self.name}: axis {axis} is empty, so no element is the extreme one",
+                where=f"op {self.name}",
+                got=f"shape {shape}",
+                wanted=f"at least one element along axis {axis}",
+                fix="check the tensor before, or choose another axis",
+            )
         return [spec_of(shape[:axis] + shape[axis + 1:], attrs["output_type"])]
 
     def has_kernel(self, node):
@@ -306,8 +361,19 @@ class _ArgReduce(Op, abstract=True):
     def emit(self, emitter, node):
         from kernels.reduce import arg_reduce_calls
         x, out = node.inputs[0], node.outputs[0]
-        emitter.calls(arg_reduce_calls(self.name, emitter.ref(x), emitter.out(out), x.shape, node.attrs["axis"],
-                                       x.dtype.name, out.dtype.name, emitter.threads, emitter.scratch))
+        emitter.calls(
+            arg_reduce_calls(
+                self.name,
+                emitter.ref(x),
+                emitter.out(out),
+                x.shape,
+                node.attrs["axis"],
+                x.dtype.name,
+                out.dtype.name,
+                emitter.threads,
+                emitter.scratch,
+            )
+        )
 
     def reference(self, inputs, attrs):
         x = inputs[0].view(np.uint8) if inputs[0].dtype == bool else inputs[0]
@@ -325,7 +391,7 @@ class Argmin(_ArgReduce):
     """out = the position of the first smallest element"""
 
 
-# ------------------------------------------------------------------------------------------------ running sums
+# ----------------------------------------------------------------------------------------------- running sums
 
 
 class _Scan(Op, abstract=True):
@@ -345,9 +411,19 @@ class _Scan(Op, abstract=True):
     def emit(self, emitter, node):
         from kernels.reduce import cumulative_calls
         x, attrs = node.inputs[0], node.attrs
-        emitter.calls(cumulative_calls(
-            self.name, emitter.ref(x), emitter.out(node.outputs[0]), x.shape, attrs["axis"], bool(attrs.get("exclusive")),
-            bool(attrs.get("reverse")), x.dtype.name, emitter.threads))
+        emitter.calls(
+            cumulative_calls(
+                self.name,
+                emitter.ref(x),
+                emitter.out(node.outputs[0]),
+                x.shape,
+                attrs["axis"],
+                bool(attrs.get("exclusive")),
+                bool(attrs.get("reverse")),
+                x.dtype.name,
+                emitter.threads,
+            )
+        )
 
     def tensorflow(self, tf, inputs, attrs):
         return getattr(tf.math, self.name)(inputs[0], attrs["axis"], bool(attrs.get("exclusive")),
@@ -362,7 +438,11 @@ class Cumsum(_Scan):
         return [cumsum(dy, attrs["axis"], bool(attrs.get("exclusive")), not attrs.get("reverse"))]
 
     def reference(self, inputs, attrs):
-        return [reference.cumsum(inputs[0], attrs["axis"], bool(attrs.get("exclusive")), bool(attrs.get("reverse")))]
+        return [
+            reference.cumsum(
+                inputs[0], attrs["axis"], bool(attrs.get("exclusive")), bool(attrs.get("reverse"))
+            )
+        ]
 
 
 class Cumprod(_Scan):
@@ -384,20 +464,27 @@ class Cumprod(_Scan):
         return [np.ascontiguousarray(np.flip(y, axis) if attrs.get("reverse") else y)]
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
 
 
 def _axes(axis: Any, rank: int, op: str) -> tuple[int, ...] | None:
     """`axis` as None or ascending positions counted from the front."""
     if axis is None:
         return None
+    if type(axis) is int and -rank <= axis < rank:
+        return (axis % rank,)
     given = list(axis) if isinstance(axis, (list, tuple, range)) else [axis]
     if len(given) == 1 and not is_symbolic(given[0]) and np.ndim(given[0]):
         given = np.asarray(given[0]).tolist()
     axes = tuple(sorted(normal_axis(a, rank, op) for a in given))
     if len(set(axes)) != len(axes):
-        raise ShapeError(f"{op}: an axis is named twice", where=f"op {op}", got=f"axis={axis}", wanted="different axes",
-                         fix="negative axes count from the back: -1 is the last one")
+        raise ShapeError(
+            f"{op}: an axis is named twice",
+            where=f"op {op}",
+            got=f"axis={axis}",
+            wanted="different axes",
+            fix="negative axes count from the back: -1 is the last one",
+        )
     return axes
 
 
@@ -410,7 +497,9 @@ def _reduce(op: str, x: Any, axis: Any, keepdims: bool, name: str | None) -> Ten
     return apply1(op, [x], attrs, name)
 
 
-def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_sum(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The sum over `axis` (an int, a list, or None for all); 0 over nothing.
 
     Args:
@@ -423,37 +512,51 @@ def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, name
     return _reduce("reduce_sum", input_tensor, axis, keepdims, name)
 
 
-def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
-    """The mean over `axis`; NaN over nothing. Integers give integers, rounded towards 0: cast first for a fraction."""
+def reduce_mean(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """The mean over `axis`; NaN over nothing. Integers give integers, rounded towards 0: cast first."""
     return _reduce("reduce_mean", input_tensor, axis, keepdims, name)
 
 
-def reduce_max(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_max(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The largest element over `axis`; −∞ (or the lowest integer) over nothing. Ties share the gradient."""
     return _reduce("reduce_max", input_tensor, axis, keepdims, name)
 
 
-def reduce_min(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_min(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The smallest element over `axis`; ∞ (or the highest integer) over nothing. Ties share the gradient."""
     return _reduce("reduce_min", input_tensor, axis, keepdims, name)
 
 
-def reduce_prod(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_prod(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The product over `axis`; 1 over nothing."""
     return _reduce("reduce_prod", input_tensor, axis, keepdims, name)
 
 
-def reduce_any(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_any(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """Whether some element over `axis` is true."""
     return _reduce("reduce_any", input_tensor, axis, keepdims, name)
 
 
-def reduce_all(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_all(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """Whether every element over `axis` is true."""
     return _reduce("reduce_all", input_tensor, axis, keepdims, name)
 
 
-def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_variance(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The mean squared distance from the mean (divided by n, not n − 1).
 
     Raises:
@@ -461,8 +564,13 @@ def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False,
     """
     x = convert(input_tensor, name="input_tensor")
     if not (x.dtype.is_floating or x.dtype.is_complex):
-        raise DTypeError("reduce_variance is not defined for integers", where="op reduce_variance", got=x.dtype.name,
-                         wanted="floats", fix="tf.cast(x, tf.float32)")
+        raise DTypeError(
+            "reduce_variance is not defined for integers",
+            where="op reduce_variance",
+            got=x.dtype.name,
+            wanted="floats",
+            fix="tf.cast(x, tf.float32)",
+        )
     distance = x - reduce_mean(x, axis, keepdims=True)
     if x.dtype.is_complex:
         from minigraph.ops.complex_numbers import conj, real
@@ -470,12 +578,16 @@ def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False,
     return reduce_mean(square(distance), axis, keepdims, name)
 
 
-def reduce_std(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_std(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """The square root of `reduce_variance`."""
     return sqrt(reduce_variance(input_tensor, axis, keepdims), name)
 
 
-def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+def reduce_logsumexp(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
     """ln Σ eˣ, computed as m + ln Σ e^(x − m) with the largest element m so that nothing overflows."""
     x = convert(input_tensor, name="input_tensor")
     largest = reduce_max(x, axis, keepdims=True)
@@ -539,7 +651,9 @@ def _arg_reduce(op: str, x: Any, axis: Any, output_type: Any, name: str | None) 
     return apply1(op, [x], attrs, name)
 
 
-def cumsum(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+def cumsum(
+    x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Tensor:
     """Running sum along `axis`.
 
     Args:
@@ -553,7 +667,9 @@ def cumsum(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False
     return _scan("cumsum", x, axis, exclusive, reverse, name)
 
 
-def cumprod(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+def cumprod(
+    x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Tensor:
     """Running product along `axis`; arguments as in `cumsum`."""
     return _scan("cumprod", x, axis, exclusive, reverse, name)
 

@@ -1,7 +1,8 @@
-"""Operations that rearrange whole tensors: reshape, transpose, concat, stack, split, tile, pad and their like.
+"""Operations that rearrange whole tensors: reshape, transpose, tile, repeat, reverse, roll, pad, shape.
 
-Views (reshape, expand_dims, squeeze) are the same memory under another shape; everything else is a copy between two
-strided layouts, so one kernel serves them all, whatever the dtype. Picking elements out is in `indexing`.
+Views (reshape, expand_dims, squeeze) are the same memory under another shape; everything else is a copy
+between two strided layouts, so one kernel serves them all, whatever the dtype. Joining and cutting is in
+`joining`, picking elements out in `slicing` and `indexing`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from minigraph.ops.arguments import (
     Arguments,
     LikeOp,
     NumberedOp,
-    convert_list,
     is_symbolic,
     normal_axis,
     shifted,
@@ -26,23 +26,24 @@ from minigraph.ops.arguments import (
     sizes_of,
     static_int,
 )
-from minigraph.ops.dispatch import apply, apply1, convert
+from minigraph.ops.dispatch import apply1, convert
 from minigraph.ops.registry import NATIVE_FLOATS, Op
 from minigraph.ops.state import strides
 from minigraph.spec import TensorShape, describe, spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["broadcast_static_shape", "broadcast_to", "concat", "ensure_shape", "expand_dims", "pad", "rank", "repeat",
-           "reshape", "reshape_like", "reverse", "roll", "shape", "size", "split", "squeeze", "stack", "tile",
-           "transpose", "unstack"]
+__all__ = ["broadcast_static_shape", "broadcast_to", "ensure_shape", "expand_dims", "pad", "rank",
+           "repeat", "reshape", "reshape_like", "reverse", "roll", "shape", "size", "squeeze",
+           "tile", "transpose"]
 
 
 def size_text(sizes) -> str:
     """A shape as errors print it, with ? for unknown sizes."""
-    return "(" + ", ".join("?" if n is None else str(n) for n in sizes) + ("," if len(sizes) == 1 else "") + ")"
+    listed = ", ".join("?" if n is None else str(n) for n in sizes)
+    return f"({listed},)" if len(sizes) == 1 else f"({listed})"
 
 
-# ------------------------------------------------------------------------------------------------ views
+# -------------------------------------------------------------------------------- views
 
 class _View(NumberedOp, abstract=True):
     """Base: the same numbers in the same order under another shape."""
@@ -85,16 +86,16 @@ def _reshaped(spec, wanted: Sequence[int | None]) -> TensorShape:
     if len(free) > 1:
         return TensorShape(None if n == -1 else n for n in wanted)
     if spec.size is None:
-        # One free size takes what the unknown sizes leave open; equal known sizes on both sides give nothing away.
+        # One free size takes whatever the unknown sizes leave.
         return TensorShape(None if n == -1 else n for n in wanted)
-    rest = [n for n in wanted if n not in (-1, None)]
+    rest = [n for n in wanted if n is not None and n != -1]
     if free and 0 in rest:
         # TensorFlow leaves sizes of 0 out of the division.
         total, each = math.prod(n for n in spec.shape if n), math.prod(n for n in rest if n)
         free_size = total // each
-    elif free:
-        free_size = spec.size // math.prod(rest)
-    filled = tuple(free_size if n in (-1, None) else n for n in wanted) if free else tuple(wanted)
+    else:
+        free_size = spec.size // math.prod(rest) if free else 0
+    filled = tuple(free_size if n is None or n == -1 else n for n in wanted)
     if math.prod(filled) != spec.size:
         raise _reshape_error(spec, wanted, f"a shape of {spec.size} elements"
                              + (f"; {math.prod(rest)} does not divide {spec.size}" if free else
@@ -104,9 +105,10 @@ def _reshaped(spec, wanted: Sequence[int | None]) -> TensorShape:
 
 def _reshape_error(spec, wanted, wish: str) -> ShapeError:
     count = "" if spec.size is None else f": {spec.size} elements"
-    return ShapeError(f"reshape: {describe(spec.shape, spec.dtype)} cannot take the shape {size_text(wanted)}",
-                      where="op reshape", got=f"tensor {size_text(spec.shape)}{count}", wanted=wish,
-                      fix="use -1 for one size to have it worked out")
+    return ShapeError(
+        f"reshape: {describe(spec.shape, spec.dtype)} cannot take the shape {size_text(wanted)}",
+        where="op reshape", got=f"tensor {size_text(spec.shape)}{count}", wanted=wish,
+        fix="use -1 for one size to have it worked out")
 
 
 class ReshapeLike(LikeOp, _View):
@@ -151,7 +153,8 @@ class Squeeze(_View):
         for axis in attrs["axis"]:
             if sizes[axis] not in (1, None):
                 raise ShapeError(f"squeeze: axis {axis} has size {sizes[axis]}", where="op squeeze",
-                                 got=f"a tensor of shape {size_text(sizes)}", wanted="size 1 at every squeezed axis",
+                                 got=f"a tensor of shape {size_text(sizes)}",
+                                 wanted="size 1 at every squeezed axis",
                                  fix="squeeze another axis, or use tf.reshape")
         return [spec_of((n for i, n in enumerate(sizes) if i not in attrs["axis"]), specs[0].dtype)]
 
@@ -162,7 +165,7 @@ class Squeeze(_View):
         return tf.squeeze(inputs[0], attrs["axis"]) if attrs["axis"] else tf.identity(inputs[0])
 
 
-# ------------------------------------------------------------------------------------------------ copies
+# -------------------------------------------------------------------------------- copies
 
 class Transpose(NumberedOp):
     """out axis k = x axis perm[k]"""
@@ -179,8 +182,8 @@ class Transpose(NumberedOp):
     def emit(self, emitter, node):
         from kernels.shape import transpose_calls
         x = node.inputs[0]
-        emitter.calls(transpose_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape, node.attrs["perm"],
-                                      x.dtype.size, emitter.threads))
+        emitter.calls(transpose_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape,
+                                      node.attrs["perm"], x.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         return [reference.transpose(inputs[0], attrs["perm"])]
@@ -204,7 +207,8 @@ class BroadcastTo(NumberedOp):
                              where="op broadcast_to", got=f"a tensor of shape {size_text(sizes)}",
                              wanted="at every axis counted from the right: the same size, or 1 in the tensor",
                              fix="insert axes of size 1 with tf.expand_dims where they belong")
-        stretched = [m if n is None and m not in (None, 1) else n for m, n in zip(sizes, wanted[lead:], strict=True)]
+        stretched = [m if n is None and m not in (None, 1) else n
+                     for m, n in zip(sizes, wanted[lead:], strict=True)]
         return [spec_of((*wanted[:lead], *stretched), specs[0].dtype)]
 
     def is_first_input(self, specs, attrs):
@@ -234,10 +238,11 @@ class Tile(NumberedOp):
     def infer(self, specs, attrs):
         sizes, multiples = specs[0].shape, self.known(attrs)["multiples"]
         if len(multiples) != len(sizes) or any(m is not None and m < 0 for m in multiples):
-            raise ShapeError(f"tile: multiples {size_text(multiples)} do not fit a tensor of shape {size_text(sizes)}",
-                             where="op tile", got=f"{len(multiples)} multiples, {len(sizes)} axes",
-                             wanted="one multiple of at least 0 for every axis",
-                             fix="give 1 for axes that stay as they are; tf.expand_dims makes new axes")
+            raise ShapeError(
+                f"tile: multiples {size_text(multiples)} do not fit a tensor of shape {size_text(sizes)}",
+                where="op tile", got=f"{len(multiples)} multiples, {len(sizes)} axes",
+                wanted="one multiple of at least 0 for every axis",
+                fix="give 1 for axes that stay as they are; tf.expand_dims makes new axes")
         return [spec_of((0 if 0 in (m, n) else None if None in (m, n) else m * n
                          for m, n in zip(multiples, sizes, strict=True)),
                         specs[0].dtype)]
@@ -248,13 +253,14 @@ class Tile(NumberedOp):
         x = call.inputs[0]
         multiples = self.filled(call.inputs, call.attrs)["multiples"]
         pairs = [n for pair in zip(multiples, sizes_of(x), strict=True) for n in pair]
-        return self.gradients(call, ops.reduce_sum(reshape(dy, pairs), axis=tuple(range(0, 2 * len(x.shape), 2))))
+        return self.gradients(call,
+                              ops.reduce_sum(reshape(dy, pairs), axis=tuple(range(0, 2 * len(x.shape), 2))))
 
     def emit(self, emitter, node):
         from kernels.shape import tile_calls
         x = node.inputs[0]
-        emitter.calls(tile_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape, node.attrs["multiples"],
-                                 x.dtype.size, emitter.threads))
+        emitter.calls(tile_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape,
+                                 node.attrs["multiples"], x.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         return [reference.tile(inputs[0], self.filled(inputs, attrs)["multiples"])]
@@ -284,8 +290,8 @@ class Repeat(NumberedOp):
         box, steps = list(x.shape), strides(x.shape)
         box.insert(axis + 1, node.attrs["repeats"])
         steps.insert(axis + 1, 0)
-        emitter.calls(copy_strided_calls(emitter.ref(x), emitter.out(node.outputs[0]), box, steps, x.dtype.size,
-                                         emitter.threads))
+        emitter.calls(copy_strided_calls(emitter.ref(x), emitter.out(node.outputs[0]), box, steps,
+                                         x.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         return [np.repeat(inputs[0], attrs["repeats"], attrs["axis"])]
@@ -333,7 +339,8 @@ class Roll(NumberedOp):
         if x.spec.size:
             order = emitter.constant(np.roll(np.arange(length, dtype=np.int32), node.attrs["shift"]), "order")
             emitter.calls(gather_calls(source, order, target, math.prod(x.shape[:axis]), length,
-                                       math.prod(x.shape[axis + 1:]), length, "int32", x.dtype.size, emitter.threads))
+                                       math.prod(x.shape[axis + 1:]), length, "int32", x.dtype.size,
+                                       emitter.threads))
 
     def reference(self, inputs, attrs):
         return [np.roll(inputs[0], attrs["shift"], attrs["axis"])]
@@ -351,7 +358,7 @@ class Pad(NumberedOp):
         return [spec_of(_padded(specs[0].shape, self.known(attrs)["paddings"]), specs[0].dtype)]
 
     def gradient(self, call, dy):
-        from minigraph.ops.indexing import slice
+        from minigraph.ops.slicing import slice
         paddings = self.filled(call.inputs, call.attrs)["paddings"]
         return self.gradients(call, slice(dy, [before for before, _ in paddings], sizes_of(call.inputs[0])))
 
@@ -362,7 +369,8 @@ class Pad(NumberedOp):
                                 attrs["constant"], x.dtype.name, emitter.threads))
 
     def reference(self, inputs, attrs):
-        return [reference.pad(inputs[0], self.filled(inputs, attrs)["paddings"], "CONSTANT", attrs["constant"])]
+        paddings = self.filled(inputs, attrs)["paddings"]
+        return [reference.pad(inputs[0], paddings, "CONSTANT", attrs["constant"])]
 
     def tensorflow(self, tf, inputs, attrs):
         return tf.pad(inputs[0], self.filled(inputs, attrs)["paddings"], constant_values=attrs["constant"])
@@ -395,8 +403,8 @@ class MirrorPad(NumberedOp):
     def emit(self, emitter, node):
         from kernels.shape import pad_mirror_calls
         x, attrs = node.inputs[0], node.attrs
-        emitter.calls(pad_mirror_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape, attrs["paddings"],
-                                       attrs["mode"], x.dtype.size, emitter.threads))
+        emitter.calls(pad_mirror_calls(emitter.ref(x), emitter.out(node.outputs[0]), x.shape,
+                                       attrs["paddings"], attrs["mode"], x.dtype.size, emitter.threads))
 
     def reference(self, inputs, attrs):
         return [reference.pad(inputs[0], self.filled(inputs, attrs)["paddings"], attrs["mode"])]
@@ -430,11 +438,13 @@ class MirrorPadGrad(LikeOp):
 
     def reference(self, inputs, attrs):
         like = np.broadcast_to(inputs[0].dtype.type(0), self.like(inputs, attrs))
-        return [reference.pad_gradient(inputs[0], like, self.filled(inputs, attrs)["paddings"], attrs["mode"])]
+        paddings = self.filled(inputs, attrs)["paddings"]
+        return [reference.pad_gradient(inputs[0], like, paddings, attrs["mode"])]
 
     def tensorflow(self, tf, inputs, attrs):
         from tensorflow.raw_ops import MirrorPadGrad as mirror_pad_grad
-        return mirror_pad_grad(input=inputs[0], paddings=self.filled(inputs, attrs)["paddings"], mode=attrs["mode"])
+        return mirror_pad_grad(input=inputs[0], paddings=self.filled(inputs, attrs)["paddings"],
+                               mode=attrs["mode"])
 
 
 def _padded(sizes, paddings) -> TensorShape:
@@ -444,183 +454,14 @@ def _padded(sizes, paddings) -> TensorShape:
                          wanted=f"{len(sizes)} pairs (before, after), one for each axis",
                          fix="give [0, 0] for axes that stay as they are")
     if any(n is not None and n < 0 for pair in paddings for n in pair):
-        raise InvalidArgumentError("pad: paddings cannot be negative", where="op pad", got=f"paddings {paddings}",
-                                   wanted="numbers of at least 0", fix="use slicing to cut cells off")
-    return TensorShape(None if None in (n, *pair) else n + sum(pair) for n, pair in zip(sizes, paddings, strict=True))
+        raise InvalidArgumentError("pad: paddings cannot be negative", where="op pad",
+                                   got=f"paddings {paddings}", wanted="numbers of at least 0",
+                                   fix="use slicing to cut cells off")
+    return TensorShape(None if None in (n, *pair) else n + sum(pair)
+                       for n, pair in zip(sizes, paddings, strict=True))
 
 
-# ------------------------------------------------------------------------------------------------ joining and cutting
-
-def emit_join(emitter, node, axis: int, shapes: Sequence[Sequence[int]]) -> None:
-    """The output is the inputs, read with `shapes`, side by side along `axis`."""
-    from kernels.shape import concat_calls
-    sources = [emitter.ref(v) for v in node.inputs]
-    emitter.calls(concat_calls(sources, emitter.out(node.outputs[0]), shapes, axis, node.outputs[0].dtype.size,
-                               emitter.threads))
-
-
-def emit_cut(emitter, node, axis: int, widths: Sequence[int]) -> None:
-    """Copy stretches of the input's axis `axis` to the outputs."""
-    from kernels.shape import copy_strided_calls
-    x = node.inputs[0]
-    source, own, at = emitter.ref(x), strides(x.shape), 0
-    for value, width in zip(node.outputs, widths, strict=True):
-        box = [*x.shape[:axis], width, *x.shape[axis + 1:]]
-        emitter.calls(copy_strided_calls(source, emitter.out(value), box, own, x.dtype.size, emitter.threads,
-                                         at * own[axis]))
-        at += width
-
-
-class Concat(NumberedOp):
-    """out = the inputs one after another along an axis"""
-
-    arguments = ("values",)
-
-    def infer(self, specs, attrs):
-        self.same_dtype(specs)
-        axis, first = attrs["axis"], specs[0].shape
-        sizes = list(first)
-        for position, spec in enumerate(specs[1:], 1):
-            if len(spec.shape) != len(first):
-                raise _join_error("concat", specs, 0, position, "the same number of axes")
-            for i, n in enumerate(spec.shape):
-                if i == axis:
-                    sizes[i] = None if None in (sizes[i], n) else sizes[i] + n
-                elif sizes[i] is None:
-                    sizes[i] = n
-                elif n not in (None, sizes[i]):
-                    raise _join_error("concat", specs, 0, position, f"equal sizes at every axis but {axis}")
-        return [spec_of(sizes, specs[0].dtype)]
-
-    def gradient(self, call, dy):
-        axis = call.attrs["axis"]
-        return split(dy, [size_of(v, axis) for v in call.inputs], axis) if len(call.inputs) > 1 else [dy]
-
-    def emit(self, emitter, node):
-        emit_join(emitter, node, node.attrs["axis"], [v.shape for v in node.inputs])
-
-    def reference(self, inputs, attrs):
-        return [reference.concat(inputs, attrs["axis"])]
-
-    def tensorflow(self, tf, inputs, attrs):
-        return tf.concat(inputs, attrs["axis"])
-
-
-class Stack(NumberedOp):
-    """out = the inputs side by side along a new axis"""
-
-    arguments = ("values",)
-
-    def infer(self, specs, attrs):
-        self.same_dtype(specs)
-        sizes = list(specs[0].shape)
-        for position, spec in enumerate(specs[1:], 1):
-            if len(spec.shape) != len(sizes) or any(
-                    m != n and None not in (m, n) for m, n in zip(sizes, spec.shape, strict=True)):
-                raise _join_error("stack", specs, 0, position, "equal shapes")
-            sizes = [n if m is None else m for m, n in zip(sizes, spec.shape, strict=True)]
-        axis = attrs["axis"]
-        return [spec_of((*sizes[:axis], len(specs), *sizes[axis:]), specs[0].dtype)]
-
-    def gradient(self, call, dy):
-        return unstack(dy, len(call.inputs), call.attrs["axis"])
-
-    def emit(self, emitter, node):
-        axis = node.attrs["axis"]
-        emit_join(emitter, node, axis, [(*v.shape[:axis], 1, *v.shape[axis:]) for v in node.inputs])
-
-    def reference(self, inputs, attrs):
-        return [reference.stack(inputs, attrs["axis"])]
-
-    def tensorflow(self, tf, inputs, attrs):
-        return tf.stack(inputs, attrs["axis"])
-
-
-def _join_error(op: str, specs, first: int, second: int, wanted: str) -> ShapeError:
-    got = ", ".join(f"values[{i}] {size_text(specs[i].shape)}" for i in (first, second))
-    return ShapeError(f"{op}: the shapes do not fit together", where=f"op {op}", got=got, wanted=wanted,
-                      fix="reshape or slice one of them, or choose another axis")
-
-
-class Split(NumberedOp):
-    """out[0], out[1], … = consecutive pieces of x along an axis"""
-
-    arguments = ("value", "sizes")
-
-    def infer(self, specs, attrs):
-        sizes, axis = specs[0].shape, attrs["axis"]
-        return [spec_of((*sizes[:axis], n, *sizes[axis + 1:]), specs[0].dtype)
-                for n in self._widths(sizes[axis], self.known(attrs)["pieces"])]
-
-    @staticmethod
-    def _widths(length: int | None, pieces) -> list[int | None]:
-        """The length of every piece of an axis. `pieces`: their number, or their lengths (−1 once: the rest)."""
-        def refuse(wanted):
-            return ShapeError(f"split: an axis of length {length} cannot be cut into {pieces}", where="op split",
-                              got=f"num_or_size_splits={pieces}, length {length}", wanted=wanted,
-                              fix="let the lengths add up to the axis; one of them may be -1")
-        if isinstance(pieces, int):
-            if pieces < 1 or (length is not None and length % pieces):
-                raise refuse("a number of pieces that divides the length")
-            return [None if length is None else length // pieces] * pieces
-        free = [i for i, n in enumerate(pieces) if n == -1]
-        if len(free) > 1 or any(n is not None and n < -1 for n in pieces):
-            raise refuse("lengths of at least 0, and at most one -1")
-        if length is None or None in pieces:
-            return [None if n == -1 else n for n in pieces]
-        rest = length - sum(n for n in pieces if n != -1)
-        if rest < 0 or (rest and not free):
-            raise refuse("lengths that add up to the length of the axis")
-        return [rest if n == -1 else n for n in pieces]
-
-    def gradient(self, call, *gradients):
-        return self.gradients(call, concat(_none_as_zeros(call, gradients), call.attrs["axis"]))
-
-    def emit(self, emitter, node):
-        axis = node.attrs["axis"]
-        emit_cut(emitter, node, axis, [v.shape[axis] for v in node.outputs])
-
-    def reference(self, inputs, attrs):
-        x, axis = inputs[0], attrs["axis"]
-        return reference.split(x, self._widths(x.shape[axis], self.filled(inputs, attrs)["pieces"]), axis)
-
-    def tensorflow(self, tf, inputs, attrs):
-        return tf.split(inputs[0], self.filled(inputs, attrs)["pieces"], attrs["axis"])
-
-
-class Unstack(NumberedOp):
-    """out[0], out[1], … = the slices of x along an axis, which disappears"""
-
-    arguments = ("value",)
-
-    def infer(self, specs, attrs):
-        sizes, axis, num = specs[0].shape, attrs["axis"], attrs["num"]
-        if sizes[axis] not in (num, None):
-            raise ShapeError(f"unstack: axis {axis} has {sizes[axis]} slices, not {num}", where="op unstack",
-                             got=f"num={num}, a tensor of shape {size_text(sizes)}", wanted=f"num={sizes[axis]}",
-                             fix="leave num out; it is the size of the axis")
-        return [spec_of((*sizes[:axis], *sizes[axis + 1:]), specs[0].dtype)] * num
-
-    def gradient(self, call, *gradients):
-        return [stack(_none_as_zeros(call, gradients), call.attrs["axis"])]
-
-    def emit(self, emitter, node):
-        emit_cut(emitter, node, node.attrs["axis"], [1] * len(node.outputs))
-
-    def reference(self, inputs, attrs):
-        return reference.unstack(inputs[0], attrs["axis"])
-
-    def tensorflow(self, tf, inputs, attrs):
-        return tf.unstack(inputs[0], attrs["num"], attrs["axis"])
-
-
-def _none_as_zeros(call, gradients) -> list[Tensor]:
-    """A piece nobody used has the gradient zero."""
-    from minigraph.ops.creation import zeros_like
-    return [zeros_like(out) if g is None else g for out, g in zip(call.outputs, gradients, strict=True)]
-
-
-# ------------------------------------------------------------------------------------------------ shapes as tensors
+# -------------------------------------------------------------------------------- shapes as tensors
 
 class _ShapeFact(Op, abstract=True):
     """Base: integers that follow from the shape of x alone. Specialising turns them into constants."""
@@ -655,16 +496,16 @@ class SizeOf(_ShapeFact):
         return [np.array(inputs[0].size, attrs["dtype"].numpy_dtype)]
 
     def tensorflow(self, tf, inputs, attrs):
-        return tf.size(inputs[0], attrs["dtype"].name)
+        return tf.size(inputs[0], tf.as_dtype(attrs["dtype"].name))
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# -------------------------------------------------------------------------------- public functions
 
 def reshape(tensor, shape, name: str | None = None):
     """The same numbers, in the same order, in another shape.
 
     Args:
-        shape: sizes; one may be −1 (worked out from the others). Integers, a tensor, or a list that mixes them.
+        shape: sizes; one may be −1 (worked out from the others). Integers, a tensor, or a list mixing them.
 
     Raises:
         ShapeError: when the number of elements differs.
@@ -698,9 +539,9 @@ def squeeze(input, axis=None, name: str | None = None):
     x = convert(input, name="input")
     if axis is None or (isinstance(axis, (list, tuple)) and not axis):
         if None in x.shape:
-            raise ShapeError("squeeze: with unknown sizes it is not known which axes to drop", where="op squeeze",
-                             got=f"a tensor of shape {size_text(x.shape)}", wanted="the axes to drop",
-                             fix="name them: tf.squeeze(x, axis=...)")
+            raise ShapeError("squeeze: with unknown sizes it is not known which axes to drop",
+                             where="op squeeze", got=f"a tensor of shape {size_text(x.shape)}",
+                             wanted="the axes to drop", fix="name them: tf.squeeze(x, axis=...)")
         axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
     else:
         axes = _axes(axis, len(x.shape), "squeeze")
@@ -712,8 +553,8 @@ def _axes(axis, rank_: int, op: str) -> tuple[int, ...]:
     listed = axis if isinstance(axis, (list, tuple)) else np.asarray(axis).reshape(-1).tolist()
     axes = tuple(normal_axis(a, rank_, op) for a in listed)
     if len(set(axes)) < len(axes):
-        raise ShapeError(f"{op}: an axis is named twice", where=f"op {op}", got=f"axis={axis}", wanted="different axes",
-                         fix="name each axis once")
+        raise ShapeError(f"{op}: an axis is named twice", where=f"op {op}", got=f"axis={axis}",
+                         wanted="different axes", fix="name each axis once")
     return axes
 
 
@@ -734,7 +575,8 @@ def transpose(a, perm=None, conjugate: bool = False, name: str = "transpose"):
     if sorted(order) != list(range(rank_)):
         raise ShapeError("transpose: perm must name every axis once", where="op transpose",
                          got=f"perm={order}, a tensor of shape {size_text(x.shape)}",
-                         wanted=f"a reordering of {tuple(range(rank_))}", fix="leave perm out to reverse the axes")
+                         wanted=f"a reordering of {tuple(range(rank_))}",
+                         fix="leave perm out to reverse the axes")
     if conjugate and x.dtype.is_complex:
         from minigraph import ops
         x = ops.conj(x)
@@ -782,10 +624,11 @@ def repeat(input, repeats, axis=None, name: str | None = None):
     length = x.shape[axis]
     if counts.dtype.kind not in "iu" or counts.ndim > 1 or (counts.size and counts.min() < 0) or (
             counts.size != 1 and length not in (None, counts.size)):
-        raise InvalidArgumentError("repeat: the repeats do not fit the axis", where="op repeat",
-                                   got=f"repeats={repeats}, axis {axis} of length {'?' if length is None else length}",
-                                   wanted="one integer of at least 0, or one for each slice of the axis",
-                                   fix="give as many repeats as the axis is long")
+        raise InvalidArgumentError(
+            "repeat: the repeats do not fit the axis", where="op repeat",
+            got=f"repeats={repeats}, axis {axis} of length {'?' if length is None else length}",
+            wanted="one integer of at least 0, or one for each slice of the axis",
+            fix="give as many repeats as the axis is long")
     if counts.size == 1:
         return apply1("repeat", [x], {"repeats": int(counts.reshape(())), "axis": axis}, name)
     from minigraph.ops.indexing import gather
@@ -796,19 +639,22 @@ def reverse(tensor, axis, name: str | None = None):
     """x back to front along every axis in the list `axis`."""
     x = convert(tensor, name="tensor")
     if np.ndim(axis) != 1:
-        raise ShapeError("reverse: axis must be a list", where="op reverse", got=f"axis={axis}", wanted="a list of axes",
-                         fix=f"tf.reverse(x, [{axis}])")
+        raise ShapeError("reverse: axis must be a list", where="op reverse", got=f"axis={axis}",
+                         wanted="a list of axes", fix=f"tf.reverse(x, [{axis}])")
     return apply1("reverse", [x], {"axis": _axes(axis, len(x.shape), "reverse")}, name)
 
 
 def roll(input, shift, axis, name: str | None = None):
     """x moved by `shift` along `axis`; what leaves at the end comes back at the start. Both may be lists."""
     x = convert(input, name="input")
-    shifts = [static_int(s, "roll", "shift") for s in (shift if isinstance(shift, (list, tuple)) else [shift])]
-    axes = [normal_axis(a, len(x.shape), "roll") for a in (axis if isinstance(axis, (list, tuple)) else [axis])]
+    shifts = [static_int(s, "roll",
+                         "shift") for s in (shift if isinstance(shift, (list, tuple)) else [shift])]
+    axes = [normal_axis(a, len(x.shape),
+                        "roll") for a in (axis if isinstance(axis, (list, tuple)) else [axis])]
     if len(shifts) != len(axes):
-        raise ShapeError("roll: every axis needs its shift", where="op roll", got=f"shift={shift}, axis={axis}",
-                         wanted="as many shifts as axes", fix="give lists of one length")
+        raise ShapeError("roll: every axis needs its shift", where="op roll",
+                         got=f"shift={shift}, axis={axis}", wanted="as many shifts as axes",
+                         fix="give lists of one length")
     for by, along in zip(shifts, axes, strict=True):
         x = apply1("roll", [x], {"shift": by, "axis": along}, name)
     return x
@@ -818,8 +664,8 @@ def pad(tensor, paddings, mode: str = "CONSTANT", constant_values=0, name: str |
     """x with `paddings[k]` = (before, after) cells added along axis k.
 
     Args:
-        mode: "CONSTANT"; "REFLECT" mirrors without repeating the edge (1 2 3 → 3 2 | 1 2 3), "SYMMETRIC" repeats it
-            (2 1 | 1 2 3).
+        mode: "CONSTANT"; "REFLECT" mirrors without repeating the edge (1 2 3 → 3 2 | 1 2 3), "SYMMETRIC"
+            repeats it (2 1 | 1 2 3).
         constant_values: what CONSTANT puts there.
     """
     x = convert(tensor, name="tensor")
@@ -837,72 +683,6 @@ def pad(tensor, paddings, mode: str = "CONSTANT", constant_values=0, name: str |
                                fix="pass a number, or tf.concat with a block of your own")
     attrs["constant"] = np.asarray(constant_values).astype(x.dtype.numpy_dtype).item()
     return call.apply1(attrs, name)
-
-
-def concat(values, axis, name: str = "concat"):
-    """The tensors one after another along an axis they have already.
-
-    >>> import minigraph as tf
-    >>> tf.concat([[[1, 2]], [[3, 4]]], 0).numpy().tolist()
-    [[1, 2], [3, 4]]
-    """
-    tensors = convert_list(list(values), "concat") if isinstance(values, (list, tuple)) else [convert(values)]
-    rank_ = len(tensors[0].shape)
-    if rank_ == 0:
-        raise ShapeError("concat: scalars have no axis to join along", where="op concat", got="scalars",
-                         wanted="tensors with at least one axis", fix="use tf.stack")
-    return apply1("concat", tensors, {"axis": normal_axis(axis, rank_, "concat")}, None if name == "concat" else name)
-
-
-def stack(values, axis=0, name: str = "stack"):
-    """Tensors of one shape side by side along a new axis.
-
-    >>> import minigraph as tf
-    >>> tf.stack([[1, 2], [3, 4]], axis=1).numpy().tolist()
-    [[1, 3], [2, 4]]
-    """
-    tensors = unstack(values) if isinstance(values, Tensor) else convert_list(list(values), "stack")
-    return apply1("stack", tensors, {"axis": normal_axis(axis, len(tensors[0].shape) + 1, "stack")},
-                  None if name == "stack" else name)
-
-
-def unstack(value, num=None, axis=0, name: str = "unstack"):
-    """A list of the slices of x along `axis`; `num` is needed only where the size is unknown."""
-    x = convert(value, name="value")
-    axis = normal_axis(axis, len(x.shape), "unstack")
-    if num is None:
-        num = x.shape[axis]
-        if num is None:
-            raise ShapeError("unstack: the number of slices is not known", where="op unstack",
-                             got=f"a tensor of shape {size_text(x.shape)}", wanted=f"a known size at axis {axis}",
-                             fix="give num=...")
-    num = static_int(num, "unstack", "num")
-    return apply("unstack", [x], {"num": num, "axis": axis}, None if name == "unstack" else name)
-
-
-def split(value, num_or_size_splits, axis=0, num=None, name: str = "split"):
-    """Consecutive pieces of x along `axis`, as a list.
-
-    Args:
-        num_or_size_splits: how many equal pieces, or the length of each (−1 once: the rest).
-        num: checked against the number of pieces.
-
-    >>> import minigraph as tf
-    >>> [p.numpy().tolist() for p in tf.split([1, 2, 3, 4, 5], [2, -1])]
-    [[1, 2], [3, 4, 5]]
-    """
-    call = Arguments("split", convert(value, name="value"))
-    axis = normal_axis(axis, len(call.inputs[0].shape), "split")
-    pieces = call.integers(num_or_size_splits, "num_or_size_splits")
-    count = len(pieces) if isinstance(pieces, tuple) else pieces
-    if not isinstance(count, int):
-        raise UnsupportedError("split: the number of pieces must be known while the graph is built", where="op split",
-                               got=repr(num_or_size_splits), wanted="an integer, or a list of lengths",
-                               fix="pass a plain number")
-    if num is not None and num != count:
-        raise ShapeError("split: num is not the number of pieces", where="op split", got=f"num={num}, {count} pieces",
-                         wanted=f"num={count}", fix="leave num out")
-    return call.apply({"pieces": pieces, "axis": axis}, None if name == "split" else name)
 
 
 def shape(input, out_type=None, name: str | None = None):
@@ -940,7 +720,8 @@ def ensure_shape(x, shape, name: str | None = None):
         None in (m, n) or m == n for m, n in zip(x.shape, shape, strict=True))
     if not fits:
         raise ShapeError("ensure_shape: the tensor has another shape", where="op ensure_shape",
-                         got=size_text(x.shape), wanted=size_text(shape), fix="look at where the tensor was made")
+                         got=size_text(x.shape), wanted=size_text(shape),
+                         fix="look at where the tensor was made")
     if all(m is not None or n is None for m, n in zip(x.shape, shape, strict=True)):
         return x
     call = Arguments("reshape", x)

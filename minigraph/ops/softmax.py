@@ -1,7 +1,8 @@
 """Softmax and the cross-entropies: from logits to probabilities, and from logits and labels to losses.
 
 The ops work on the last axis; the public functions bring any other axis there first. A cross-entropy has the
-probabilities as a hidden second output, because its gradient is made of them. Averaging over a batch is not known here.
+probabilities as a hidden second output, because its gradient is made of them. Averaging over a batch is not
+known here.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import numpy as np
 
 from kernels.reference import softmax as reference
 from minigraph.dtypes import DType, float32, int32, int64
-from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.errors import DTypeError, IndexRangeError, ShapeError
 from minigraph.ops.arguments import normal_axis
 from minigraph.ops.dispatch import apply, apply1, convert
 from minigraph.ops.registry import NATIVE_FLOATS, Op
 from minigraph.spec import broadcast_shapes, describe, spec_of
 
-__all__ = ["l2_loss", "l2_normalize", "log_softmax", "moments", "sigmoid_cross_entropy_with_logits", "softmax",
-           "softmax_cross_entropy_with_logits", "sparse_softmax_cross_entropy_with_logits",
-           "weighted_cross_entropy_with_logits"]
+__all__ = [
+    "log_softmax",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "sparse_softmax_cross_entropy_with_logits",
+]
 
 
 def _rows(shape) -> tuple[int, int]:
@@ -28,12 +32,21 @@ def _rows(shape) -> tuple[int, int]:
 
 def _check_logits(op: str, spec, where: str = "logits") -> None:
     if not spec.dtype.is_floating:
-        raise DTypeError(f"{op}: {where} must be floating point", where=f"op {op}",
-                         got=f"{where}: {describe(spec.shape, spec.dtype)}", wanted="float32, float64 or float16",
-                         fix=f"tf.cast({where}, tf.float32)")
+        raise DTypeError(
+            f"{op}: {where} must be floating point",
+            where=f"op {op}",
+            got=f"{where}: {describe(spec.shape, spec.dtype)}",
+            wanted="float32, float64 or float16",
+            fix=f"tf.cast({where}, tf.float32)",
+        )
     if not spec.shape:
-        raise ShapeError(f"{op}: {where} must have an axis of classes", where=f"op {op}", got="a scalar",
-                         wanted="shape (…, classes)", fix=f"put the scores of one example in a list: [{where}]")
+        raise ShapeError(
+            f"{op}: {where} must have an axis of classes",
+            where=f"op {op}",
+            got="a scalar",
+            wanted="shape (…, classes)",
+            fix=f"put the scores of one example in a list: [{where}]",
+        )
 
 
 class _OverClasses(Op, abstract=True):
@@ -59,9 +72,13 @@ class Softmax(_OverClasses):
 
     def emit(self, emitter, node):
         from kernels.softmax import softmax_calls
+
         x, out = node.inputs[0], node.outputs[0]
-        emitter.calls(softmax_calls(emitter.ref(x), emitter.out(out, over=[x]), *_rows(out.shape), out.dtype.name,
-                                    emitter.threads))
+        emitter.calls(
+            softmax_calls(
+                emitter.ref(x), emitter.out(out, over=[x]), *_rows(out.shape), out.dtype.name, emitter.threads
+            )
+        )
 
     def reference(self, inputs, attrs):
         return [reference.softmax(inputs[0])]
@@ -80,9 +97,13 @@ class LogSoftmax(_OverClasses):
 
     def emit(self, emitter, node):
         from kernels.softmax import log_softmax_calls
+
         x, out = node.inputs[0], node.outputs[0]
-        emitter.calls(log_softmax_calls(emitter.ref(x), emitter.out(out, over=[x]), *_rows(out.shape), out.dtype.name,
-                                        emitter.threads))
+        emitter.calls(
+            log_softmax_calls(
+                emitter.ref(x), emitter.out(out, over=[x]), *_rows(out.shape), out.dtype.name, emitter.threads
+            )
+        )
 
     def reference(self, inputs, attrs):
         return [reference.log_softmax(inputs[0])]
@@ -106,16 +127,27 @@ class SoftmaxGrad(_OverClassesGrad):
 
     def gradient(self, call, g):
         from minigraph import ops
+
         dy, y = call.inputs
-        return apply1("softmax_grad", [g, y]), g * (dy - ops.reduce_sum(dy * y, -1, True)) - dy * ops.reduce_sum(
-            g * y, -1, True)
+        return apply1("softmax_grad", [g, y]), g * (
+            dy - ops.reduce_sum(dy * y, -1, True)
+        ) - dy * ops.reduce_sum(g * y, -1, True)
 
     def emit(self, emitter, node):
         from kernels.softmax import softmax_grad_calls
+
         dy, y = node.inputs
         out = node.outputs[0]
-        emitter.calls(softmax_grad_calls(emitter.ref(dy), emitter.ref(y), emitter.out(out, over=[dy, y]),
-                                         *_rows(out.shape), out.dtype.name, emitter.threads))
+        emitter.calls(
+            softmax_grad_calls(
+                emitter.ref(dy),
+                emitter.ref(y),
+                emitter.out(out, over=[dy, y]),
+                *_rows(out.shape),
+                out.dtype.name,
+                emitter.threads,
+            )
+        )
 
     def reference(self, inputs, attrs):
         dy, y = inputs
@@ -131,16 +163,26 @@ class LogSoftmaxGrad(_OverClassesGrad):
 
     def gradient(self, call, g):
         from minigraph import ops
+
         dy, y = call.inputs
         weighted = g * ops.exp(y)
         return g - ops.reduce_sum(weighted, -1, True), -weighted * ops.reduce_sum(dy, -1, True)
 
     def emit(self, emitter, node):
         from kernels.softmax import log_softmax_grad_calls
+
         dy, y = node.inputs
         out = node.outputs[0]
-        emitter.calls(log_softmax_grad_calls(emitter.ref(dy), emitter.ref(y), emitter.out(out, over=[dy, y]),
-                                             *_rows(out.shape), out.dtype.name, emitter.threads))
+        emitter.calls(
+            log_softmax_grad_calls(
+                emitter.ref(dy),
+                emitter.ref(y),
+                emitter.out(out, over=[dy, y]),
+                *_rows(out.shape),
+                out.dtype.name,
+                emitter.threads,
+            )
+        )
 
     def reference(self, inputs, attrs):
         dy, y = inputs
@@ -151,7 +193,8 @@ class LogSoftmaxGrad(_OverClassesGrad):
         return dy - tf.exp(y) * tf.reduce_sum(dy, -1, keepdims=True)
 
 
-# ------------------------------------------------------------------------------------------------ cross-entropies
+# -------------------------------------------------------------------------------------------- cross-entropies
+
 
 class _CrossEntropy(Op, abstract=True):
     """Base: outputs are the loss of every row and, for the gradient, the probabilities."""
@@ -194,15 +237,23 @@ class _Labels:
 
 
 def label_error(name: str, labels: np.ndarray, classes: int, row: int | None = None) -> IndexRangeError:
-    """The error for a label outside [0, classes); `row` is the flat position of the first bad one if it is known."""
+    """The error for a label outside [0, classes); `row` is its flat position where that is known."""
     flat = labels.reshape(-1)
     if row is None:
         row = int(np.flatnonzero((flat < 0) | (flat >= classes))[0])
     label = flat[row]
-    fix = "labels start at 0: subtract 1" if label == classes else "check the labels, or give the last layer more units"
-    return IndexRangeError(f"label {label} of row {row} is not one of the {classes} classes",
-                           where=f"op sparse_softmax_cross_entropy ({name!r})", got=f"label {label} at row {row}",
-                           wanted=f"labels from 0 to {classes - 1}, as logits have {classes} classes", fix=fix)
+    fix = (
+        "labels start at 0: subtract 1"
+        if label == classes
+        else "check the labels, or give the last layer more units"
+    )
+    return IndexRangeError(
+        f"label {label} of row {row} is not one of the {classes} classes",
+        where=f"op sparse_softmax_cross_entropy ({name!r})",
+        got=f"label {label} at row {row}",
+        wanted=f"labels from 0 to {classes - 1}, as logits have {classes} classes",
+        fix=fix,
+    )
 
 
 class SparseSoftmaxCrossEntropy(_Labels, _CrossEntropy):
@@ -214,33 +265,55 @@ class SparseSoftmaxCrossEntropy(_Labels, _CrossEntropy):
         logits, labels = specs
         _check_logits(self.name, logits)
         if labels.dtype not in (int32, int64):
-            raise DTypeError(f"{self.name}: labels must be class numbers", where=f"op {self.name}",
-                             got=f"labels: {describe(labels.shape, labels.dtype)}", wanted="int32 or int64",
-                             fix="tf.cast(labels, tf.int64); for one-hot labels use softmax_cross_entropy_with_logits")
+            raise DTypeError(
+                f"{self.name}: labels must be class numbers",
+                where=f"op {self.name}",
+                got=f"labels: {describe(labels.shape, labels.dtype)}",
+                wanted="int32 or int64",
+                fix="tf.cast(labels, tf.int64); for one-hot labels use softmax_cross_entropy_with_logits",
+            )
         rows = logits.shape[:-1]
         if len(labels.shape) != len(rows) or any(
-                m != n and None not in (m, n) for m, n in zip(labels.shape, rows, strict=True)):
-            raise ShapeError(f"{self.name}: one label per row of logits is needed", where=f"op {self.name}",
-                             got=f"labels {labels.shape}, logits {logits.shape}",
-                             wanted=f"labels of shape {rows} for logits of shape {logits.shape}",
-                             fix="drop the labels' last axis with tf.squeeze(labels, -1); for one-hot labels use "
-                                 "softmax_cross_entropy_with_logits")
+            m != n and None not in (m, n) for m, n in zip(labels.shape, rows, strict=True)
+        ):
+            raise ShapeError(
+                f"{self.name}: one label per row of logits is needed",
+                where=f"op {self.name}",
+                got=f"labels {labels.shape}, logits {logits.shape}",
+                wanted=f"labels of shape {rows} for logits of shape {logits.shape}",
+                fix="drop the labels' last axis with tf.squeeze(labels, -1); for one-hot labels use "
+                "softmax_cross_entropy_with_logits",
+            )
         shape = tuple(n if m is None else m for m, n in zip(labels.shape, rows, strict=True))
         return [spec_of(shape, logits.dtype), logits]
 
     def gradient(self, call, dloss, dprobabilities):
         labels, probabilities = call.inputs[1], call.outputs[1]
-        dlogits = None if dloss is None else apply1(
-            "sparse_softmax_cross_entropy_grad", [dloss, probabilities, labels])
+        dlogits = (
+            None
+            if dloss is None
+            else apply1("sparse_softmax_cross_entropy_grad", [dloss, probabilities, labels])
+        )
         return self._through_probabilities(dlogits, dprobabilities, probabilities), None
 
     def emit(self, emitter, node):
         from kernels.softmax import sparse_softmax_cross_entropy_calls
+
         logits, labels = node.inputs
         loss, probabilities = node.outputs
-        emitter.calls(sparse_softmax_cross_entropy_calls(
-            emitter.ref(logits), emitter.ref(labels), emitter.out(loss), emitter.out(probabilities, over=[logits]),
-            *_rows(logits.shape), logits.dtype.name, labels.dtype.name, emitter.threads, emitter.scratch))
+        emitter.calls(
+            sparse_softmax_cross_entropy_calls(
+                emitter.ref(logits),
+                emitter.ref(labels),
+                emitter.out(loss),
+                emitter.out(probabilities, over=[logits]),
+                *_rows(logits.shape),
+                logits.dtype.name,
+                labels.dtype.name,
+                emitter.threads,
+                emitter.scratch,
+            )
+        )
 
     def reference(self, inputs, attrs):
         logits, labels = inputs
@@ -260,17 +333,28 @@ class SparseSoftmaxCrossEntropyGrad(_Labels, _CrossEntropyGrad):
 
     def gradient(self, call, g):
         from minigraph import ops
+
         dloss, probabilities, labels = call.inputs
         difference = apply1(self.name, [ops.ones_like(dloss), probabilities, labels])
         return ops.reduce_sum(g * difference, -1), g * ops.expand_dims(dloss, -1), None
 
     def emit(self, emitter, node):
         from kernels.softmax import sparse_softmax_cross_entropy_grad_calls
+
         dloss, probabilities, labels = node.inputs
         out = node.outputs[0]
-        emitter.calls(sparse_softmax_cross_entropy_grad_calls(
-            emitter.ref(dloss), emitter.ref(probabilities), emitter.ref(labels), emitter.out(out, over=[probabilities]),
-            *_rows(out.shape), out.dtype.name, labels.dtype.name, emitter.threads))
+        emitter.calls(
+            sparse_softmax_cross_entropy_grad_calls(
+                emitter.ref(dloss),
+                emitter.ref(probabilities),
+                emitter.ref(labels),
+                emitter.out(out, over=[probabilities]),
+                *_rows(out.shape),
+                out.dtype.name,
+                labels.dtype.name,
+                emitter.threads,
+            )
+        )
 
     def reference(self, inputs, attrs):
         dloss, probabilities, labels = inputs
@@ -294,17 +378,24 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         logits, labels = specs
         _check_logits(self.name, logits)
         if len(labels.shape) != len(logits.shape) or any(
-                m != n and None not in (m, n) for m, n in zip(labels.shape, logits.shape, strict=True)):
-            raise ShapeError(f"{self.name}: labels and logits must have the same shape", where=f"op {self.name}",
-                             got=f"labels {labels.shape}, logits {logits.shape}",
-                             wanted=f"labels of shape {logits.shape}: one probability per class",
-                             fix="for class numbers use sparse_softmax_cross_entropy_with_logits, or tf.one_hot(labels, "
-                                 "classes); check the number of units of the last layer")
-        shape = tuple(n if m is None else m for m, n in zip(labels.shape[:-1], logits.shape[:-1], strict=True))
+            m != n and None not in (m, n) for m, n in zip(labels.shape, logits.shape, strict=True)
+        ):
+            raise ShapeError(
+                f"{self.name}: labels and logits must have the same shape",
+                where=f"op {self.name}",
+                got=f"labels {labels.shape}, logits {logits.shape}",
+                wanted=f"labels of shape {logits.shape}: one probability per class",
+                fix="for class numbers use sparse_softmax_cross_entropy_with_logits, or tf.one_hot(labels, "
+                "classes); check the number of units of the last layer",
+            )
+        shape = tuple(
+            n if m is None else m for m, n in zip(labels.shape[:-1], logits.shape[:-1], strict=True)
+        )
         return [spec_of(shape, logits.dtype), logits]
 
     def gradient(self, call, dloss, dprobabilities):
         from minigraph import ops
+
         logits, labels = call.inputs
         probabilities = call.outputs[1]
         if dloss is None:
@@ -315,11 +406,21 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 
     def emit(self, emitter, node):
         from kernels.softmax import softmax_cross_entropy_calls
+
         logits, labels = node.inputs
         loss, probabilities = node.outputs
-        emitter.calls(softmax_cross_entropy_calls(
-            emitter.ref(logits), emitter.ref(labels), emitter.out(loss), emitter.out(probabilities, over=[logits]),
-            *_rows(logits.shape), logits.dtype.name, emitter.threads, emitter.scratch))
+        emitter.calls(
+            softmax_cross_entropy_calls(
+                emitter.ref(logits),
+                emitter.ref(labels),
+                emitter.out(loss),
+                emitter.out(probabilities, over=[logits]),
+                *_rows(logits.shape),
+                logits.dtype.name,
+                emitter.threads,
+                emitter.scratch,
+            )
+        )
 
     def reference(self, inputs, attrs):
         logits, labels = inputs
@@ -335,17 +436,27 @@ class SoftmaxCrossEntropyGrad(_CrossEntropyGrad):
 
     def gradient(self, call, g):
         from minigraph import ops
+
         dloss, probabilities, labels = call.inputs
         spread = g * ops.expand_dims(dloss, -1)
         return ops.reduce_sum(g * (probabilities - labels), -1), spread, -spread
 
     def emit(self, emitter, node):
         from kernels.softmax import softmax_cross_entropy_grad_calls
+
         dloss, probabilities, labels = node.inputs
         out = node.outputs[0]
-        emitter.calls(softmax_cross_entropy_grad_calls(
-            emitter.ref(dloss), emitter.ref(probabilities), emitter.ref(labels), emitter.out(out, over=[probabilities]),
-            *_rows(out.shape), out.dtype.name, emitter.threads))
+        emitter.calls(
+            softmax_cross_entropy_grad_calls(
+                emitter.ref(dloss),
+                emitter.ref(probabilities),
+                emitter.ref(labels),
+                emitter.out(out, over=[probabilities]),
+                *_rows(out.shape),
+                out.dtype.name,
+                emitter.threads,
+            )
+        )
 
     def reference(self, inputs, attrs):
         dloss, probabilities, labels = inputs
@@ -356,11 +467,13 @@ class SoftmaxCrossEntropyGrad(_CrossEntropyGrad):
         return dloss[..., tf.newaxis] * (probabilities - labels)
 
 
-# ------------------------------------------------------------------------------------------------ public functions
+# ------------------------------------------------------------------------------------------- public functions
+
 
 def _axis_last(x, axis, op: str):
-    """x with `axis` moved to the end, and the permutation that moves it back (None when it is there already)."""
+    """x with `axis` moved to the end, and the permutation that moves it back (None where nothing moves)."""
     from minigraph import ops
+
     rank = len(x.shape)
     axis = normal_axis(axis, rank, op)
     if axis == rank - 1:
@@ -371,6 +484,7 @@ def _axis_last(x, axis, op: str):
 
 def _over_axis(op: str, logits, axis: int | None, name: str | None):
     from minigraph import ops
+
     x = convert(logits, name="logits")
     if axis is None:
         axis = -1
@@ -417,6 +531,7 @@ def sparse_softmax_cross_entropy_with_logits(labels, logits, name: str | None = 
     [0.6931471824645996]
     """
     from minigraph import ops
+
     logits = convert(logits, name="logits")
     labels = convert(labels, name="labels")
     if _in_float32(logits.dtype):
@@ -433,10 +548,11 @@ def softmax_cross_entropy_with_logits(labels, logits, axis: int = -1, name: str 
         logits: scores before softmax.
         axis: the axis of classes.
 
-    Returns: losses of the shape of `logits` without `axis`. Gradients flow to logits and labels; as in TensorFlow the
-    one for the logits takes for granted that labels sum to 1.
+    Returns: losses of the shape of `logits` without `axis`. Gradients flow to logits and labels; as in
+    TensorFlow the one for the logits takes for granted that labels sum to 1.
     """
     from minigraph import ops
+
     logits = convert(logits, name="logits")
     labels = convert(labels, hint=logits.dtype, name="labels")
     _check_logits("softmax_cross_entropy", logits.spec)
@@ -453,94 +569,3 @@ def softmax_cross_entropy_with_logits(labels, logits, axis: int = -1, name: str 
     labels, _ = _axis_last(labels, axis, "softmax_cross_entropy")
     loss = apply("softmax_cross_entropy", [logits, labels], None, name)[0]
     return ops.cast(loss, dtype) if half else loss
-
-
-def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name: str | None = None):
-    """−t·ln s(x) − (1 − t)·ln(1 − s(x)), s the sigmoid, x the logit, t the label, element by element.
-
-    Computed as max(x, 0) − x·t + ln(1 + exp(−|x|)), which neither overflows nor loses digits.
-
-    Args:
-        labels: probabilities of "yes", the shape and dtype of `logits`.
-        logits: scores before the sigmoid.
-
-    Returns: a tensor of the same shape.
-    """
-    from minigraph import ops
-    labels, logits = _label_pair("sigmoid_cross_entropy_with_logits", labels, logits)
-    zeros = ops.zeros_like(logits)
-    positive = ops.greater_equal(logits, zeros)
-    # where, not max and abs: so the slope at 0 is sigmoid(0) − t.
-    part = ops.where(positive, logits, zeros) - logits * labels
-    return ops.add(part, ops.log1p(ops.exp(ops.where(positive, -logits, logits))), name=name)
-
-
-def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name: str | None = None):
-    """−w·t·ln s(x) − (1 − t)·ln(1 − s(x)): sigmoid cross-entropy whose positive examples weigh `pos_weight`."""
-    from minigraph import ops
-    labels, logits = _label_pair("weighted_cross_entropy_with_logits", labels, logits)
-    weight = 1 + (pos_weight - 1) * labels
-    both = ops.log1p(ops.exp(-ops.abs(logits))) + ops.relu(-logits)
-    return ops.add((1 - labels) * logits, weight * both, name=name)
-
-
-def _label_pair(op: str, labels, logits):
-    for argument, given in (("labels", labels), ("logits", logits)):
-        if given is None:
-            raise InvalidArgumentError(f"{op}: {argument} is missing", where=f"op {op}", got=f"{argument}=None",
-                                       wanted="labels and logits of the same shape", fix=f"pass {argument}=…")
-    logits = convert(logits, name="logits")
-    _check_logits_dtype(op, logits.spec)
-    labels = convert(labels, hint=logits.dtype, name="labels")
-    fits = len(labels.shape) == len(logits.shape) and all(
-        m == n or None in (m, n) for m, n in zip(labels.shape, logits.shape, strict=True))
-    if not fits:
-        raise ShapeError(f"{op}: labels and logits must have the same shape", where=f"op {op}",
-                         got=f"labels {labels.shape}, logits {logits.shape}",
-                         wanted=f"labels of shape {logits.shape}", fix="reshape the labels, for example "
-                         "tf.expand_dims(labels, -1) for a last layer of one unit")
-    return labels, logits
-
-
-def _check_logits_dtype(op: str, spec) -> None:
-    if not spec.dtype.is_floating:
-        raise DTypeError(f"{op}: logits must be floating point", where=f"op {op}", got=spec.dtype.name,
-                         wanted="float32, float64 or float16", fix="tf.cast(logits, tf.float32)")
-
-
-def l2_loss(t, name: str | None = None):
-    """Half the sum of squares: sum(t²) / 2, a scalar."""
-    from minigraph import ops
-    return ops.multiply(ops.reduce_sum(ops.square(convert(t, name="t"))), 0.5, name=name)
-
-
-def l2_normalize(x, axis=None, epsilon: float = 1e-12, name: str | None = None, dim=None):
-    """x / sqrt(max(sum(x²), epsilon)) along `axis` (over all elements by default): length 1."""
-    from minigraph import ops
-    if dim is not None:
-        if axis is not None:
-            raise InvalidArgumentError("l2_normalize: axis and dim are the same argument", where="op l2_normalize",
-                                       got=f"axis={axis}, dim={dim}", wanted="one of them", fix="leave dim out")
-        axis = dim
-    x = convert(x, name="x")
-    total = ops.reduce_sum(ops.square(x), axis, True)
-    return ops.multiply(x, ops.rsqrt(ops.maximum(total, epsilon)), name=name)
-
-
-def moments(x, axes, shift=None, keepdims: bool = False, name: str | None = None):
-    """Mean and variance (divided by n) over `axes`.
-
-    Returns: (mean, variance), each with the reduced axes gone, or 1 with `keepdims`. float16 is averaged in float32.
-    """
-    from minigraph import ops
-    if shift is not None:
-        raise UnsupportedError("moments: shift is not supported", where="op moments", got=repr(shift),
-                               fix="leave shift out; the variance is computed from differences to the mean anyway")
-    x = convert(x, name="x")
-    wide = ops.cast(x, float32) if _in_float32(x.dtype) else x
-    mean = ops.reduce_mean(wide, axes, True)
-    variance = ops.reduce_mean(ops.squared_difference(wide, ops.stop_gradient(mean)), axes, True, name=name)
-    if not keepdims:
-        gone = [int(a) for a in (axes if isinstance(axes, (list, tuple)) else [axes])]
-        mean, variance = ops.squeeze(mean, gone), ops.squeeze(variance, gone)
-    return (ops.cast(mean, x.dtype), ops.cast(variance, x.dtype)) if wide is not x else (mean, variance)

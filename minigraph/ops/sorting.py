@@ -30,20 +30,21 @@ class _OnHost(NumberedOp, abstract=True):
 
 
 class Sort(_OnHost):
-    """values, indices = the k first of x along the last axis in ascending or descending order; equal ones keep theirs"""
+    """values, indices = the k first of x along the last axis in ascending or descending order"""
 
     arguments = ("values", "k")
 
     def infer(self, specs, attrs):
         if specs[0].dtype.is_complex or specs[0].dtype.is_bool:
-            raise DTypeError(f"sort: {specs[0].dtype.name} numbers have no order", where="op sort", got=repr(specs[0]),
-                             wanted="real numbers", fix="sort by tf.abs(x), or cast")
+            raise DTypeError(f"sort: {specs[0].dtype.name} numbers have no order", where="op sort",
+                             got=repr(specs[0]), wanted="real numbers", fix="sort by tf.abs(x), or cast")
         sizes, k = specs[0].shape, self.known(attrs)["k"]
         if k == -1:
             k = sizes[-1]
         if k is not None and (k < 0 or (sizes[-1] is not None and k > sizes[-1])):
-            raise ShapeError(f"top_k: k={k} of {sizes[-1]} columns", where="op sort", got=f"k={k}, {size_text(sizes)}",
-                             wanted=f"0 <= k <= {sizes[-1]}", fix="ask for fewer")
+            raise ShapeError(f"top_k: k={k} of {sizes[-1]} columns", where="op sort",
+                             got=f"k={k}, {size_text(sizes)}", wanted=f"0 <= k <= {sizes[-1]}",
+                             fix="ask for fewer")
         return [spec_of((*sizes[:-1], k), specs[0].dtype), spec_of((*sizes[:-1], k), attrs["index_dtype"])]
 
     def gradient(self, call, dvalues, dindices):
@@ -64,11 +65,12 @@ class Sort(_OnHost):
         direction = "DESCENDING" if attrs["descending"] else "ASCENDING"
         order = tf.argsort(x, direction=direction, stable=True)
         order = order if isinstance(k, int) and k == -1 else order[..., :k]
-        return [tf.gather(x, order, axis=-1, batch_dims=len(x.shape) - 1), tf.cast(order, attrs["index_dtype"].name)]
+        return [tf.gather(x, order, axis=-1, batch_dims=len(x.shape) - 1),
+                tf.cast(order, attrs["index_dtype"].name)]
 
 
 def _order(x: np.ndarray, descending: bool) -> np.ndarray:
-    """Stable order along the last axis. Descending: ascending from behind, so that ties keep their order there too."""
+    """Stable order along the last axis; descending is ascending from behind, so ties keep their order."""
     if not descending:
         return np.argsort(x, -1, kind="stable")
     return x.shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1]
@@ -120,14 +122,15 @@ class UniqueWithCounts(NamedTuple):
 
     y: Tensor
     idx: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # TensorFlow's name hides tuple.count
 
 
 def _sorted(op: str, values, axis, direction: str) -> list[Tensor]:
     x = convert(values, name="values")
     if direction not in ("ASCENDING", "DESCENDING"):
-        raise InvalidArgumentError(f"{op}: unknown direction {direction!r}", where=f"op {op}", got=repr(direction),
-                                   wanted="'ASCENDING' or 'DESCENDING'", fix="choose one of these")
+        raise InvalidArgumentError(f"{op}: unknown direction {direction!r}", where=f"op {op}",
+                                   got=repr(direction), wanted="'ASCENDING' or 'DESCENDING'",
+                                   fix="choose one of these")
     last = len(x.shape) - 1
     axis = normal_axis(axis, len(x.shape), op)
     attrs = {"k": -1, "descending": direction == "DESCENDING", "index_dtype": int32}
@@ -139,7 +142,7 @@ def _sorted(op: str, values, axis, direction: str) -> list[Tensor]:
 
 
 def sort(values, axis=-1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
-    """x sorted along `axis`; `direction` is "ASCENDING" or "DESCENDING". The gradient goes where the numbers came from.
+    """x sorted along `axis`; `direction` is "ASCENDING" or "DESCENDING".
 
     >>> import minigraph as tf
     >>> tf.sort([3, 1, 2], direction="DESCENDING").numpy().tolist()
@@ -148,7 +151,8 @@ def sort(values, axis=-1, direction: str = "ASCENDING", name: str | None = None)
     return _sorted("sort", values, axis, direction)[0]
 
 
-def argsort(values, axis=-1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None) -> Tensor:
+def argsort(values, axis=-1, direction: str = "ASCENDING", stable: bool = False,
+            name: str | None = None) -> Tensor:
     """The indices that sort x along `axis`. Equal numbers always keep their order, whatever `stable` says."""
     return _sorted("argsort", values, axis, direction)[1]
 
@@ -171,16 +175,17 @@ def top_k(input, k=1, sorted: bool = True, index_type=int32, name: str | None = 
     call = Arguments("sort", x)
     count = call.integers(k, "k")
     if isinstance(count, int) and count < 0:
-        raise InvalidArgumentError("top_k: k is negative", where="op sort", got=f"k={count}", wanted="at least 0",
-                                   fix="pass how many to choose")
+        raise InvalidArgumentError("top_k: k is negative", where="op sort", got=f"k={count}",
+                                   wanted="at least 0", fix="pass how many to choose")
     return TopK(*call.apply({"k": count, "descending": True, "index_dtype": as_dtype(index_type)}, name))
 
 
-def searchsorted(sorted_sequence, values, side: str = "left", out_type=int32, name: str | None = None) -> Tensor:
-    """Where `values` would go in the sorted last axis: before equal numbers (side="left") or behind them ("right")."""
+def searchsorted(sorted_sequence, values, side: str = "left", out_type=int32,
+                 name: str | None = None) -> Tensor:
+    """Where `values` would go in the sorted last axis: before ("left") or behind ("right") equal numbers."""
     if side not in ("left", "right"):
-        raise InvalidArgumentError(f"searchsorted: unknown side {side!r}", where="op searchsorted", got=repr(side),
-                                   wanted="'left' or 'right'", fix="choose one of these")
+        raise InvalidArgumentError(f"searchsorted: unknown side {side!r}", where="op searchsorted",
+                                   got=repr(side), wanted="'left' or 'right'", fix="choose one of these")
     return apply1("searchsorted", convert_pair(sorted_sequence, values, "searchsorted"),
                   {"side": side, "dtype": as_dtype(out_type)}, name)
 
@@ -188,12 +193,13 @@ def searchsorted(sorted_sequence, values, side: str = "left", out_type=int32, na
 def _known_vector(op: str, x: Any) -> np.ndarray:
     x = convert(x)
     if is_symbolic(x):
-        raise UnsupportedError(f"{op}: inside a graph its result would have an unknown shape", where=f"op {op}",
-                               got=repr(x), wanted="an eager tensor", fix="call it outside @tf.function")
+        raise UnsupportedError(f"{op}: inside a graph its result would have an unknown shape",
+                               where=f"op {op}", got=repr(x), wanted="an eager tensor",
+                               fix="call it outside @tf.function")
     array = np.asarray(x)
     if array.ndim != 1:
-        raise ShapeError(f"{op}: x must be a vector", where=f"op {op}", got=f"shape {array.shape}", wanted="one axis",
-                         fix="tf.reshape(x, [-1])")
+        raise ShapeError(f"{op}: x must be a vector", where=f"op {op}", got=f"shape {array.shape}",
+                         wanted="one axis", fix="tf.reshape(x, [-1])")
     return array
 
 
@@ -226,15 +232,17 @@ class InvertPermutation(_OnHost):
 
     def infer(self, specs, attrs):
         if len(specs[0].shape) != 1 or specs[0].dtype not in (int32, int64):
-            raise ShapeError("invert_permutation: x must be a vector of integers", where="op invert_permutation",
-                             got=repr(specs[0]), wanted="int32 or int64, one axis", fix="tf.cast, tf.reshape")
+            raise ShapeError("invert_permutation: x must be a vector of integers",
+                             where="op invert_permutation", got=repr(specs[0]),
+                             wanted="int32 or int64, one axis", fix="tf.cast, tf.reshape")
         return [specs[0]]
 
     def reference(self, inputs, attrs):
         x = inputs[0]
         if not np.array_equal(np.sort(x), np.arange(x.size)):
-            raise InvalidArgumentError("invert_permutation: x is not a permutation", where="op invert_permutation",
-                                       got=str(x), wanted=f"every number from 0 to {x.size - 1} once",
+            raise InvalidArgumentError("invert_permutation: x is not a permutation",
+                                       where="op invert_permutation", got=str(x),
+                                       wanted=f"every number from 0 to {x.size - 1} once",
                                        fix="tf.argsort(x) also orders other numbers")
         return [np.argsort(x).astype(x.dtype)]
 

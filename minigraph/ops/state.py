@@ -112,7 +112,7 @@ class _Write(Op, abstract=True):
             shape, dtype = variable.shape, variable.dtype.name
             emitter.calls(fused_calls(
                 [(target, dtype, strides(shape)), (value, dtype, strides(shape))], [(target, dtype, 2)],
-                [(self.step, (dtype, dtype), (0, 1), 2)], shape, emitter.threads, emitter.scratch))
+                [(self.step, (dtype,), (0, 1), 2)], shape, emitter.threads, emitter.scratch))
         emitter.bind(node.outputs[0], target)
 
 

@@ -14,7 +14,7 @@ from minigraph.dtypes import as_dtype
 from minigraph.graph import Graph, eagerly
 from minigraph.ops import dispatch
 from minigraph.ops.registry import OPS, Op
-from minigraph.run import memory
+from minigraph.run import memory, recording
 from minigraph.run.variable import Variable, memory_epoch
 from minigraph.spec import Spec, spec_of
 from minigraph.tensor import Tensor
@@ -165,6 +165,8 @@ def _attr_key(value):
 def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
     """Compute one op now; open tapes record it."""
     tensors = [t if isinstance(t, EagerTensor) else VariableRead(t) for t in inputs]
+    if op.stateful and recording.active is not None:
+        recording.active.before_write(op, attrs)
     if op.eager_on_host:
         op.infer([t.spec for t in tensors], attrs)
         outputs = [from_array(array) for array in op.reference([t.view() for t in tensors], attrs)]

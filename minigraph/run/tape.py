@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigraph.autodiff import Backward, backward, call_scope, variable_key
+from minigraph.autodiff import Backward, backward, backward_in_graph, variable_key
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, UnconnectedError, UnsupportedError
 from minigraph.graph import Value, current_graph
 from minigraph.run import eager
@@ -203,9 +203,7 @@ class GradientTape:
             return backward(list(self._calls), targets, self._seeds(targets, output_gradients), sources, variable_key)
         calls = graph.nodes[self._graph_start:] if self._recording else self._calls
         calls = list(calls) or list(graph.nodes)
-        with graph.name_scope("gradients"):
-            return backward(calls, targets, self._seeds(targets, output_gradients), sources, variable_key,
-                            call_scope(graph))
+        return backward_in_graph(graph, calls, targets, lambda: self._seeds(targets, output_gradients), sources)
 
     def _seeds(self, targets, output_gradients) -> list[Tensor]:
         from minigraph import ops

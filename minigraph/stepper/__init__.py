@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
-from minigraph.stepper.recorder import EagerRecorder, collect_backwards, record_graph
+from minigraph.stepper.recorder import EagerRecorder, RecordingComplete, record_graph
 
-__all__ = ["Contribution", "EagerRecorder", "Event", "GradientSum", "Named", "Recording", "record", "step"]
+__all__ = ["Contribution", "EagerRecorder", "Event", "GradientSum", "Named", "Recording", "RecordingComplete", "record",
+           "step"]
 
 
 def record(target: Any, *arguments: Any, wrt: Any = None) -> Recording:
-    """Record one run of a function, or one training step of a compiled model.
+    """Record one run of a function, or one training step of a compiled model (which trains it by that step).
 
     Args:
         target: a function of tensors, whose (summed) result is differentiated with respect to its arguments and the
@@ -54,7 +55,7 @@ def _record_function(function: Callable, arguments: tuple, wrt: Any) -> Recordin
     code = getattr(function, "python_function", function)
     names = list(inspect.signature(code).parameters)
     arrays = [np.asarray(convert(a)) for a in arguments]
-    with collect_backwards() as backwards, graph.as_default():
+    with graph.as_default():
         inputs = [graph.add(OPS["placeholder"], (), {}, [spec_of(a.shape, as_dtype(a.dtype))],
                             names[i] if i < len(names) else f"x{i}").outputs[0] for i, a in enumerate(arrays)]
         with GradientTape() as tape:
@@ -67,7 +68,7 @@ def _record_function(function: Callable, arguments: tuple, wrt: Any) -> Recordin
         sources += [v for v in tape.watched_variables() if wrt is None or v.name in wrt]
         if targets and sources:
             tape.gradient(targets, sources)
-    return record_graph(graph, dict(zip(inputs, arrays, strict=True)), backwards)
+    return record_graph(graph, dict(zip(inputs, arrays, strict=True)))
 
 
 def _record_training_step(model: Any, *data: Any) -> Recording:
@@ -80,7 +81,6 @@ def _record_training_step(model: Any, *data: Any) -> Recording:
         from minigraph.errors import InvalidArgumentError
         raise InvalidArgumentError("step takes one batch as arrays", where="minigraph.step", fix="step(model, x, y)")
     model._build_from(adapted)
-    with collect_backwards() as backwards:
-        graph, inputs = model.trace_training_step(adapted)
-    return record_graph(graph, dict(zip(inputs, flatten(adapted.nest), strict=True)), backwards,
+    graph, inputs = model.trace_training_step(adapted)
+    return record_graph(graph, dict(zip(inputs, flatten(adapted.nest), strict=True)),
                         f"one training step of {model.name}")

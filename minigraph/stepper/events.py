@@ -45,7 +45,9 @@ class GradientSum:
 class Event:
     """One step of a run.
 
-    `phase` is "input" (a number that came from outside), "forward", "backward" or "update".
+    `phase` is "input" (a number that came from outside), "forward", "backward" or "update". An optimizer's node gives
+    one event per parameter: inputs are the gradient and the learning rate, `before` and `after` the parameter, its state
+    and the step counter.
     """
 
     phase: str
@@ -57,11 +59,14 @@ class Event:
     #: The user's line ("file:line") and its text.
     source: str = ""
     line: str = ""
+    #: What the equation calls the inputs, and the settings of this call (("transpose_b", "True"), ...).
+    arguments: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
     #: Backward: the gradients that arrived, the contributions sent on, and the sums they completed.
     arrived: tuple[Named, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     sums: tuple[GradientSum, ...] = ()
-    #: Update: the variable before and after.
+    #: Update: what was written, before and after. A variable's first value has no before.
     before: tuple[Named, ...] = ()
     after: tuple[Named, ...] = ()
 

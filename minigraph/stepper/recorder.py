@@ -6,8 +6,8 @@ It makes a `Recording`; how that is shown is not its business.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,17 @@ import numpy as np
 from minigraph import autodiff
 from minigraph.autodiff import Backward, variable_key
 from minigraph.graph import Graph, Node, Value
-from minigraph.run import eager
+from minigraph.run import eager, recording
 from minigraph.run.interpret import interpret
+from minigraph.run.tape import Call
 from minigraph.run.variable import Variable
-from minigraph.source import SourceLine, user_line
+from minigraph.source import SourceLine, user_frame, user_line
 from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
 from minigraph.tensor import Tensor
 
-#: Backward nodes are made under this name scope (see autodiff.graph_backward and GradientTape).
-_BACKWARD_SCOPE = "gradients"
+
+class RecordingComplete(BaseException):
+    """Ends a script whose recorder has seen what it was asked for. Not an error, so no `except Exception` stops it."""
 
 
 def _array(tensor: Any) -> np.ndarray:
@@ -34,13 +36,20 @@ def _source(line: SourceLine | None) -> tuple[str, str]:
     return (str(line), line.text) if line is not None else ("", "")
 
 
+def _settings(op, attrs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, op.show_attr(key, value)) for key, value in attrs.items() if op.shows_attr(key, value))
+
+
+# ------------------------------------------------------------------------------------------------ names
+
 class _Names:
-    """One name per tensor: a variable's own, else the node's, else what the user's line assigns to."""
+    """One name per tensor: a variable's own, the node's, or what the user's script calls it."""
 
     def __init__(self):
         self._names: dict[int, str] = {}
         self._taken: dict[str, int] = {}
         self._alive: list = []
+        self._gradients: set[int] = set()
 
     def give(self, tensor: Any, wanted: str) -> str:
         """Name a tensor, once; a name that is taken gets a number."""
@@ -52,208 +61,64 @@ class _Names:
             self._alive.append(tensor)
         return self._names[key]
 
+    def same(self, tensor: Any, other: Any) -> None:
+        """`tensor` is `other` in another form: it has the same name."""
+        self._names.setdefault(variable_key(tensor), self.of(other))
+        self._alive.append(tensor)
+
     def of(self, tensor: Any) -> str:
         key = variable_key(tensor)
         if key in self._names:
             return self._names[key]
         variable = tensor if isinstance(tensor, Variable) else getattr(tensor, "variable", None)
+        if variable is None and isinstance(tensor, Value) and tensor.node.op.name == "read_variable":
+            variable = tensor.node.attrs["variable"]
         if variable is not None:
-            return self.give(variable, variable.name.partition(":")[0])
+            return self.give(variable, _variable_name(variable))
         if isinstance(tensor, Value):
-            node = tensor.node
-            if node.op.name == "read_variable":
-                return self.give(tensor, node.attrs["variable"].name.partition(":")[0])
-            return self.give(tensor, node.name if tensor.index == 0 else tensor.name)
+            if tensor.node.op.name == "const" and tensor.spec.size == 1:
+                return self._number(tensor, tensor.node.attrs["value"])
+            return self.give(tensor, tensor.node.name if tensor.index == 0 else tensor.name)
         if tensor.spec.size == 1:
-            return self.give(tensor, f"{_array(tensor).reshape(()):.6g}")
-        return self.give(tensor, "constant")
+            return self._number(tensor, tensor)
+        return self.give(tensor, _name_in_script(tensor) or "constant")
+
+    def _number(self, tensor: Any, value: Any) -> str:
+        """A constant number is called by its value."""
+        self._alive.append(tensor)
+        return self._names.setdefault(variable_key(tensor), f"{_array(value).reshape(()):.6g}")
+
+    def has(self, key: int) -> bool:
+        """Whether the tensor of this identity has a name."""
+        return key in self._names
+
+    def is_gradient(self, tensor: Any) -> bool:
+        """Whether a tensor was named as a gradient."""
+        return variable_key(tensor) in self._gradients
+
+    def of_gradients(self, result: Backward) -> None:
+        """Name every gradient after what it is the gradient of."""
+        for terms in result.contributions.values():
+            target = terms[0].call.inputs[terms[0].position]
+            gradient = result.gradients.get(variable_key(target))
+            if gradient is not None:
+                self.give(gradient, f"gradient of {self.of(target)}")
+                self._gradients.add(variable_key(gradient))
 
 
-def _backward_events(calls: Sequence, result: Backward, names: _Names, number: Callable[[Tensor], np.ndarray | None],
-                     line_of: Callable[[Any], SourceLine | None]) -> list[Event]:
-    """The events of one backward walk: per call what arrived, what it sent where, and which sums that completed."""
-    counts = {key: len(terms) for key, terms in result.contributions.items()}
-    sent: dict[int, list[Contribution]] = {}
-    by_call: dict[int, list] = {}
-    for terms in result.contributions.values():
-        for term in terms:
-            by_call.setdefault(id(term.call), []).append(term)
-    events = []
-    for call in reversed(list(calls)):
-        terms = by_call.get(id(call))
-        if not terms:
-            continue
-        arrived = []
-        for out in call.outputs:
-            gradient = result.gradients.get(variable_key(out))
-            value = None if gradient is None else number(gradient)
-            if value is not None:
-                arrived.append(Named(names.of(out), value))
-        contributions, sums = [], []
-        for term in sorted(terms, key=lambda t: t.position):
-            target = call.inputs[term.position]
-            key = variable_key(target)
-            value = number(term.gradient)
-            if value is None:
-                continue
-            terms_so_far = sent.setdefault(key, [])
-            contribution = Contribution(names.of(call.outputs[0]), names.of(target), value, len(terms_so_far) + 1,
-                                        counts[key])
-            terms_so_far.append(contribution)
-            contributions.append(contribution)
-            if len(terms_so_far) == counts[key]:
-                sums.append(GradientSum(contribution.target, tuple(terms_so_far), number(result.gradients[key])))
-        source, line = _source(line_of(call))
-        events.append(Event("backward", names.of(call.outputs[0]), call.op.name, call.op.equation,
-                            _known(call.inputs, names, number), _known(call.outputs, names, number), source, line,
-                            arrived=tuple(arrived), contributions=tuple(contributions), sums=tuple(sums)))
-    return events
+def _variable_name(variable: Variable) -> str:
+    name = getattr(variable, "path", None) or variable.name.partition(":")[0]
+    return (_name_in_script(variable) or name) if name == "Variable" else name
 
 
-def _known(tensors: Sequence, names: _Names, number: Callable) -> tuple[Named, ...]:
-    found = []
-    for tensor in tensors:
-        value = number(tensor)
-        if value is not None:
-            found.append(Named(names.of(tensor), value))
-    return tuple(found)
-
-
-# ------------------------------------------------------------------------------------------------ graphs
-
-@contextmanager
-def collect_backwards() -> Iterator[list[tuple[list, Backward]]]:
-    """Everything differentiated inside, as (calls, result) pairs."""
-    found: list[tuple[list, Backward]] = []
-
-    def listener(calls, result):
-        found.append((list(calls), result))
-    autodiff.listeners.append(listener)
-    try:
-        yield found
-    finally:
-        autodiff.listeners.remove(listener)
-
-
-def record_graph(graph: Graph, feeds: Mapping[Value, np.ndarray], backwards: Sequence[tuple[list, Backward]] = (),
-                 title: str = "") -> Recording:
-    """Run `graph` op by op and record it.
-
-    Args:
-        feeds: placeholder -> numbers.
-        backwards: the backward walks that built part of the graph (see `collect_backwards`).
-    """
-    from minigraph.ops.dispatch import eager_tensor
-    names = _Names()
-    values: dict[int, np.ndarray] = {}
-    events: list[Event] = []
-    updates: list[Event] = []
-    written: dict[int, list[Named]] = {}
-
-    def before(node: Node, inputs) -> None:
-        written[id(node)] = [Named(names.of(v), v.array.copy()) for v in node.op.writes(node)]
-
-    def after(node: Node, inputs, outputs) -> None:
-        for value, tensor in zip(node.outputs, outputs, strict=True):
-            values[id(value)] = _array(tensor)
-        source, line = _source(node.source)
-        name = names.of(node.outputs[0]) if node.outputs else node.name
-        taken = tuple(Named(names.of(v), values[id(v)]) for v in node.inputs)
-        given = tuple(Named(names.of(v), values[id(v)]) for v in node.outputs)
-        if node.op.writes(node):
-            after_ = tuple(Named(names.of(v), v.array.copy()) for v in node.op.writes(node))
-            updates.append(Event("update", name, node.op.name, node.op.equation, taken, given, source, line,
-                                 before=tuple(written[id(node)]), after=after_))
-        elif any(part.startswith(_BACKWARD_SCOPE) for part in node.name.split("/")):
-            return
-        elif node.op.name in ("const", "read_variable"):
-            events.append(Event("input", name, node.op.name, node.op.equation, (), given, source, line))
-        else:
-            events.append(Event("forward", name, node.op.name, node.op.equation, taken, given, source, line))
-
-    fed = {value: eager_tensor(np.array(array, value.dtype.numpy_dtype)) for value, array in feeds.items()}
-    for value, tensor in fed.items():
-        values[id(value)] = _array(tensor)
-        source, line = _source(value.node.source)
-        events.append(Event("input", names.of(value), "placeholder", value.node.op.equation, (),
-                            (Named(names.of(value), values[id(value)]),), source, line))
-    interpret(graph, fed, on_node=after, before_node=before)
-    recording = Recording(title or graph.name, events, graph.text())
-    for calls, result in backwards:
-        recording.events += _backward_events(calls, result, names, lambda t: values.get(id(t)),
-                                             lambda call: call.source)
-    recording.events += updates
-    return recording
-
-
-# ------------------------------------------------------------------------------------------------ eager code
-
-class EagerRecorder:
-    """Listens to eager ops and gradient tapes while its `with` is open."""
-
-    def __init__(self, title: str = "eager"):
-        self.recording = Recording(title)
-        self._names = _Names()
-        self._lines: dict[int, SourceLine | None] = {}
-        self._pending: list[tuple[Any, Sequence, Sequence, dict, SourceLine | None]] = []
-        self._seen: set[int] = set()
-
-    def __enter__(self) -> EagerRecorder:
-        eager.tapes.append(self)
-        autodiff.listeners.append(self._after_backward)
-        return self
-
-    def __exit__(self, *error) -> None:
-        eager.tapes.remove(self)
-        autodiff.listeners.remove(self._after_backward)
-        self._flush()
-
-    def follows(self, tensors, variables) -> bool:
-        """Compiled functions are to be run op by op, so that they can be recorded."""
-        return True
-
-    def record(self, op, inputs: Sequence[Tensor], outputs: Sequence[Tensor], attrs: dict) -> None:
-        """Called for every eager op."""
-        self._pending.append((op, inputs, outputs, attrs, user_line()))
-
-    def _flush(self) -> None:
-        """Ops since the last backward walk were forward ones."""
-        self._forward_all(self._pending)
-        self._pending = []
-
-    def _forward_all(self, pending: Sequence) -> None:
-        for i, (op, inputs, outputs, _, line) in enumerate(pending):
-            following = pending[i + 1][4] if i + 1 < len(pending) else None
-            # The last op of a line makes what the line assigns to.
-            ends_line = line is not None and (following is None or (following.file, following.line)
-                                              != (line.file, line.line))
-            self._forward(op, inputs, outputs, line, _assigned_name(line.text) if ends_line else "")
-
-    def _forward(self, op, inputs, outputs, line: SourceLine | None, assigned: str) -> None:
-        source, text = _source(line)
-        for tensor in inputs:
-            key = variable_key(tensor)
-            if key not in self._seen:
-                self._seen.add(key)
-                self.recording.events.append(Event("input", self._names.of(tensor), "const", "a given number", (),
-                                                   (Named(self._names.of(tensor), _array(tensor)),), source, text))
-        for out in outputs:
-            self._seen.add(variable_key(out))
-            self._names.give(out, assigned or op.name)
-        self.recording.events.append(Event(
-            "forward", self._names.of(outputs[0]) if outputs else op.name, op.name, op.equation,
-            tuple(Named(self._names.of(t), _array(t)) for t in inputs),
-            tuple(Named(self._names.of(t), _array(t)) for t in outputs), source, text))
-        for out in outputs:
-            self._lines[id(out)] = line
-
-    def _after_backward(self, calls, result: Backward) -> None:
-        made = {id(out) for call in calls for out in call.outputs}
-        # What ran since the forward pass belongs to the backward walk itself.
-        self._forward_all([entry for entry in self._pending if any(id(out) in made for out in entry[2])])
-        self._pending = []
-        self.recording.events += _backward_events(
-            calls, result, self._names, _array, lambda call: self._lines.get(id(call.outputs[0])))
+def _name_in_script(wanted: Any) -> str:
+    """What the user's running code calls a tensor or variable, or ""."""
+    frame = user_frame()
+    for scope in (frame.f_locals, frame.f_globals) if frame is not None else ():
+        for name, value in scope.items():
+            if value is wanted and not name.startswith("_"):
+                return name
+    return ""
 
 
 def _assigned_name(line: str) -> str:
@@ -265,3 +130,341 @@ def _assigned_name(line: str) -> str:
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
         return statement.targets[0].id
     return ""
+
+
+# ------------------------------------------------------------------------------------------------ events
+
+def _known(tensors: Sequence, names: _Names, number: Callable) -> tuple[Named, ...]:
+    found = []
+    for tensor in tensors:
+        value = number(tensor)
+        if value is not None:
+            found.append(Named(names.of(tensor), value))
+    return tuple(found)
+
+
+def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor], np.ndarray | None],
+                     line_of: Callable[[Any], SourceLine | None]) -> list[Event]:
+    """The events of one backward walk: per call what arrived, what it sent where, and which sums that completed."""
+    counts = {key: len(terms) for key, terms in result.contributions.items()}
+    sent: dict[int, list[Contribution]] = {}
+    by_call: dict[int, list] = {}
+    for terms in result.contributions.values():
+        for term in terms:
+            by_call.setdefault(id(term.call), []).append(term)
+    events = []
+    for call in reversed(list(result.calls)):
+        arrived = []
+        for out in call.outputs:
+            gradient = result.gradients.get(variable_key(out))
+            value = None if gradient is None else number(gradient)
+            if value is not None:
+                arrived.append(Named(names.of(out), value))
+        contributions, sums = [], []
+        for term in sorted(by_call.get(id(call), ()), key=lambda t: t.position):
+            target = call.inputs[term.position]
+            key = variable_key(target)
+            value = number(term.gradient)
+            if value is None:
+                continue
+            terms_so_far = sent.setdefault(key, [])
+            contribution = Contribution(names.of(call.outputs[0]), names.of(target), value, len(terms_so_far) + 1,
+                                        counts[key])
+            terms_so_far.append(contribution)
+            contributions.append(contribution)
+            total = number(result.gradients[key])
+            if len(terms_so_far) == counts[key] and total is not None:
+                sums.append(GradientSum(contribution.target, tuple(terms_so_far), total))
+        if contributions:
+            source, line = _source(line_of(call))
+            events.append(Event(
+                "backward", names.of(call.outputs[0]), call.op.name, call.op.equation,
+                _known(call.inputs, names, number), _known(call.outputs, names, number), source, line, call.op.arguments,
+                _settings(call.op, call.attrs), arrived=tuple(arrived), contributions=tuple(contributions),
+                sums=tuple(sums)))
+    return events
+
+
+def _update_events(op, attrs: Mapping[str, Any], name: str, inputs: tuple[Named, ...], outputs: tuple[Named, ...],
+                   before: Sequence[Named], after: Sequence[Named], line: SourceLine | None) -> list[Event]:
+    """The event of an op that writes variables; an optimizer's op gives one per parameter."""
+    source, text = _source(line)
+    settings = tuple((k, v) for k, v in _settings(op, attrs) if k not in ("variable", "parameters"))
+    count = len(attrs.get("parameters", ()))
+    if not count:
+        return [Event("update", name, op.name, op.equation, inputs, outputs, source, text, op.arguments, settings,
+                      before=tuple(before), after=tuple(after))]
+    # Written are the parameters, then each kind of state for all of them, then the step counter.
+    places = [[*range(i, len(after) - 1, count), len(after) - 1] for i in range(count)]
+    return [Event("update", after[i].name, op.name, op.equation, (inputs[i], inputs[-1]), (), source, text, op.arguments,
+                  settings, before=tuple(before[j] for j in chosen), after=tuple(after[j] for j in chosen))
+            for i, chosen in enumerate(places)]
+
+
+# ------------------------------------------------------------------------------------------------ graphs
+
+class _GraphRun:
+    """Writes down one run of a graph, node by node."""
+
+    def __init__(self, graph: Graph, names: _Names):
+        self.graph, self.names = graph, names
+        self.values: dict[int, np.ndarray] = {}
+        #: Identity of each result -> the line it comes from.
+        self.lines: dict[int, SourceLine | None] = {}
+        self.forward: list[Event] = []
+        self.updates: list[Event] = []
+        self._before: list[Named] = []
+        self._made = {i for result in graph.backwards for i in result.made}
+        self._first_made = min(self._made, default=len(graph.nodes))
+        for result in graph.backwards:
+            names.of_gradients(result)
+
+    def run(self, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None) -> dict[int, Tensor]:
+        for value, tensor in feeds.items():
+            self.values[id(value)] = _array(tensor)
+            if self.names.has(variable_key(tensor)):
+                self.names.same(value, tensor)
+            else:
+                self.names.same(tensor, value)
+            self._input(value)
+        return interpret(self.graph, feeds, nodes, self._after_node, self._before_node)
+
+    def events(self) -> list[Event]:
+        """Forwards, backwards, updates."""
+        backward = [event for result in self.graph.backwards for event in _backward_events(
+            result, self.names, lambda t: self.values.get(id(t)), lambda call: call.source)]
+        return [*self.forward, *backward, *self.updates]
+
+    def _input(self, value: Value) -> None:
+        phase = self.updates if value.node.order > self._first_made else self.forward
+        phase.append(Event("input", self.names.of(value), value.node.op.name, value.node.op.equation, (),
+                           (Named(self.names.of(value), self.values[id(value)]),), *_source(value.node.source)))
+
+    def _before_node(self, node: Node, inputs: Sequence[Tensor]) -> None:
+        # An initialiser gives a variable its first value: there is none before.
+        self._before = [Named(self.names.of(v), v.array.copy()) for v in node.op.writes(node)
+                        if v._initializer is not node]
+
+    def _after_node(self, node: Node, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        for value, tensor in zip(node.outputs, outputs, strict=True):
+            self.values[id(value)] = _array(tensor)
+            self.names.same(tensor, value)
+            self.lines[id(tensor)] = node.source
+        if node.order in self._made:
+            return
+        if node.op.name in ("const", "read_variable"):
+            self._input(node.outputs[0])
+            return
+        name = self.names.of(node.outputs[0]) if node.outputs else node.name
+        taken = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.inputs)
+        given = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.outputs)
+        written = [Named(self.names.of(v), v.array.copy()) for v in node.op.writes(node)]
+        if written:
+            self.updates += _update_events(node.op, node.attrs, name, taken, given, self._before, written, node.source)
+            return
+        late = node.order > self._first_made
+        (self.updates if late else self.forward).append(Event(
+            "update" if late else "forward", name, node.op.name, node.op.equation, taken, given, *_source(node.source),
+            node.op.arguments, _settings(node.op, node.attrs)))
+
+
+def record_graph(graph: Graph, feeds: Mapping[Value, np.ndarray], title: str = "") -> Recording:
+    """Run `graph` op by op and record it, with the backward walks that built part of it.
+
+    Args:
+        feeds: placeholder -> numbers.
+    """
+    from minigraph.ops.dispatch import eager_tensor
+    run = _GraphRun(graph, _Names())
+    run.run({value: eager_tensor(np.array(array, value.dtype.numpy_dtype)) for value, array in feeds.items()})
+    return Recording(title or graph.name, run.events(), graph.text())
+
+
+# ------------------------------------------------------------------------------------------------ eager code
+
+@dataclass
+class _EagerCall:
+    """One eager op as it ran, and what it wrote."""
+
+    op: Any
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    attrs: dict
+    line: SourceLine | None
+    before: list[Named] = field(default_factory=list)
+    after: list[Named] = field(default_factory=list)
+
+
+class EagerRecorder:
+    """Listens to a script while its `with` is open: eager ops, gradient tapes, functions, sessions and `fit`.
+
+    Args:
+        steps: raise RecordingComplete when another backward walk begins after this many.
+        limit: raise RecordingComplete after this many ops.
+
+    Attributes:
+        recording: what was seen so far.
+    """
+
+    def __init__(self, title: str = "eager", steps: int | None = None, limit: int | None = None):
+        self.recording = Recording(title)
+        self._steps_left, self._calls_left = steps, limit
+        self._names = _Names()
+        self._lines: dict[int, SourceLine | None] = {}
+        self._pending: list[_EagerCall] = []
+        self._before: list[Named] = []
+        #: Results of recorded ops, by identity; and everything an event has shown already.
+        self._computed: dict[int, Tensor] = {}
+        self._introduced: set[int] = set()
+        self._walking = self._walked = self._paused = False
+        self._outer: recording.Recorder | None = None
+
+    def __enter__(self) -> EagerRecorder:
+        eager.tapes.append(self)
+        autodiff.listeners.append(self)
+        self._outer, recording.active = recording.active, self
+        return self
+
+    def __exit__(self, *error) -> None:
+        eager.tapes.remove(self)
+        autodiff.listeners.remove(self)
+        recording.active = self._outer
+        self._flush(self._pending)
+
+    # -- what a recorder and a tape are asked
+    def follows(self, tensors, variables) -> bool:
+        """Compiled functions are to be run op by op, so that they can be recorded."""
+        return True
+
+    def run_graph(self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
+                  ) -> dict[int, Tensor]:
+        """Run a function's or session's graph and record it; see minigraph.run.recording."""
+        if self._paused:
+            return interpret(graph, feeds, nodes)
+        ran = graph.nodes if nodes is None else nodes
+        positions = {node.order for node in ran}
+        makes_gradients = any(i in positions for result in graph.backwards for i in result.made)
+        self._count_calls(len(ran))
+        if makes_gradients:
+            self._count_step()
+        self._flush(self._pending)
+        run = _GraphRun(graph, self._names)
+        self._paused = True
+        try:
+            known = run.run(feeds, nodes)
+        finally:
+            self._paused = False
+        self._lines.update(run.lines)
+        self._computed.update((variable_key(tensor), tensor) for tensor in known.values())
+        self._introduced.update(self._computed)
+        self.recording.events += run.events()
+        self.recording.graph = "\n\n".join(filter(None, [self.recording.graph, graph.text()]))
+        self._walked = self._walked or makes_gradients
+        return known
+
+    def before_write(self, op, attrs: dict) -> None:
+        """Remember what an eager op is about to overwrite."""
+        self._before = [Named(self._names.of(v), v.array.copy()) for v in op.writes(Call(op, (), (), attrs))]
+
+    def record(self, op, inputs: Sequence[Tensor], outputs: Sequence[Tensor], attrs: dict) -> None:
+        """Called for every eager op."""
+        if self._paused:
+            return
+        if not self._walking:
+            self._count_calls(1)
+        call = _EagerCall(op, inputs, outputs, attrs, user_line())
+        for tensor in inputs:
+            if variable_key(tensor) not in self._computed:
+                self._names.of(tensor)
+        self._computed.update((variable_key(tensor), tensor) for tensor in outputs)
+        if op.stateful:
+            call.before = self._before
+            call.after = [Named(self._names.of(v), v.array.copy()) for v in op.writes(Call(op, inputs, outputs, attrs))]
+        self._pending.append(call)
+
+    def backward_begins(self, calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]) -> None:
+        """What the target is made of was the forward pass; gradient rules are not recorded as ops of their own."""
+        if self._paused or any(isinstance(target, Value) for target in targets):
+            return
+        made = {id(seed) for seed in seeds}
+        pending = [c for c in self._pending if not any(id(out) in made for out in c.outputs)]
+        wanted = {variable_key(t) for t in targets}
+        chosen = []
+        for call in reversed(pending):
+            leads = any(variable_key(out) in wanted for out in call.outputs)
+            if leads:
+                wanted.update(variable_key(t) for t in call.inputs)
+            if leads or (self._walked and call.after):
+                chosen.append(call)
+        self._flush(chosen[::-1])
+        self._count_step()
+        self._walking = True
+
+    def backward_ends(self, result: Backward) -> None:
+        """Called after every gradient rule has run."""
+        if self._paused or any(isinstance(gradient, Value) for gradient in result.gradients.values()):
+            return
+        self._walking, self._pending = False, []
+        self._names.of_gradients(result)
+        self._computed = {key: tensor for key, tensor in self._computed.items() if self._names.has(key)}
+        self.recording.events += _backward_events(
+            result, self._names, _array, lambda call: self._lines.get(id(call.outputs[0])))
+        self._walked = True
+
+    # -- writing down
+    def _count_step(self) -> None:
+        if self._steps_left is not None:
+            if self._steps_left == 0:
+                raise RecordingComplete
+            self._steps_left -= 1
+
+    def _count_calls(self, count: int) -> None:
+        if self._calls_left is not None:
+            if self._calls_left < count:
+                raise RecordingComplete
+            self._calls_left -= count
+
+    def _flush(self, calls: Sequence[_EagerCall]) -> None:
+        for_updates = _lead_to_writes(calls) if self._walked else set()
+        for i, call in enumerate(calls):
+            following = calls[i + 1].line if i + 1 < len(calls) else None
+            # The last op of a line makes what the line assigns to.
+            ends_line = call.line is not None and (following is None or (following.file, following.line)
+                                                   != (call.line.file, call.line.line))
+            self._write(call, _assigned_name(call.line.text) if ends_line and call.line else "",
+                        "update" if i in for_updates else "forward")
+        self._pending = []
+
+    def _write(self, call: _EagerCall, assigned: str, phase: str) -> None:
+        source, text = _source(call.line)
+        for tensor in call.inputs:
+            if variable_key(tensor) not in self._introduced:
+                self._introduced.add(variable_key(tensor))
+                self._names.of(tensor)
+                if not self._names.is_gradient(tensor):
+                    op = "read_variable" if getattr(tensor, "variable", None) is not None else "const"
+                    self.recording.events.append(Event("input", self._names.of(tensor), op, "a given number", (),
+                                                       _known([tensor], self._names, _array), source, text))
+        for out in call.outputs:
+            self._introduced.add(variable_key(out))
+            self._names.give(out, assigned or call.op.name)
+            self._lines[id(out)] = call.line
+        inputs, outputs = _known(call.inputs, self._names, _array), _known(call.outputs, self._names, _array)
+        name = outputs[0].name if outputs else call.op.name
+        if call.after:
+            self.recording.events += _update_events(call.op, call.attrs, name, inputs, outputs, call.before, call.after,
+                                                    call.line)
+        else:
+            self.recording.events.append(Event(phase, name, call.op.name, call.op.equation, inputs, outputs, source, text,
+                                               call.op.arguments, _settings(call.op, call.attrs)))
+
+
+def _lead_to_writes(calls: Sequence[_EagerCall]) -> set[int]:
+    """Positions of the calls that write variables, and of those whose results go into one."""
+    wanted: set[int] = set()
+    found = set()
+    for i in reversed(range(len(calls))):
+        if calls[i].after or any(variable_key(out) in wanted for out in calls[i].outputs):
+            found.add(i)
+            wanted.update(variable_key(t) for t in calls[i].inputs)
+    return found

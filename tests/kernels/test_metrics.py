@@ -17,12 +17,16 @@ def test_categorical_matches(rows, classes, label_dtype, checked):
     labels = rng.integers(0, 2, (rows, classes)).astype(label_dtype)
     memory = Memory()
     x, t, out = memory.put(predictions), memory.put(labels), memory.empty((1,), "float32")
-    assert memory.run(categorical_matches_calls(x, t, out, rows, classes, "float32", label_dtype), checked) == 0
+    assert (
+        memory.run(categorical_matches_calls(x, t, out, rows, classes, "float32", label_dtype), checked) == 0
+    )
     assert out[0] == np.count_nonzero(predictions.argmax(1) == labels.argmax(1))
 
 
 @pytest.mark.parametrize("checked", [False, pytest.param(True, marks=pytest.mark.checked)])
-@pytest.mark.parametrize(("dtype", "label_dtype"), [("float32", "float32"), ("float64", "bool"), ("float32", "int64")])
+@pytest.mark.parametrize(
+    ("dtype", "label_dtype"), [("float32", "float32"), ("float64", "bool"), ("float32", "int64")]
+)
 @pytest.mark.parametrize("n", [0, 1, 37])
 def test_binary_matches(n, dtype, label_dtype, checked):
     rng = np.random.default_rng(n)

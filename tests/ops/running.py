@@ -13,11 +13,13 @@ from minigraph.ops.registry import OPS
 from minigraph.spec import spec_of
 
 
-def program_of(build: Callable, *arrays: np.ndarray, unknown: Sequence[int] = (), fusing: bool = True) -> Program:
+def program_of(
+    build: Callable, *arrays: np.ndarray, unknown: Sequence[int] = (), fusing: bool = True
+) -> Program:
     """The program of `build(*values)`, whose arguments stand for arrays like these.
 
-    `build` returns values, or values and nodes that only have effects. The first axis of the inputs numbered in
-    `unknown` is not known while the graph is built.
+    `build` returns values, or values and nodes that only have effects. The first axis of the inputs numbered
+    in `unknown` is not known while the graph is built.
     """
     graph = Graph("test")
     with graph.as_default():
@@ -41,16 +43,20 @@ def run(build: Callable, *arrays: np.ndarray, **options) -> list[np.ndarray]:
 
 def gradients(build: Callable, *arrays: np.ndarray, wrt: Sequence[int] = (0,), **options) -> list[np.ndarray]:
     """Gradients of `build(*values)` (one value, summed) with respect to the inputs numbered in `wrt`."""
+
     def with_gradients(*values):
         found = graph_backward(build(*values), [values[i] for i in wrt])[0]
         assert None not in found
         return found
+
     return run(with_gradients, *arrays, **options)
 
 
 def second_derivatives(build: Callable, *arrays: np.ndarray, direction: np.ndarray) -> list[np.ndarray]:
     """d/dx sum(direction · d build/dx), x the first input."""
+
     def twice(*values):
         first = graph_backward(build(*values), [values[0]])[0][0]
         return graph_backward(first * values[-1], [values[0]])[0]
+
     return run(twice, *arrays, direction)

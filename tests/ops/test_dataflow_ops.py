@@ -1,4 +1,5 @@
-"""Minibatches, counters and running metrics: alone, against Keras's metrics, and as a fit loop in one program."""
+"""Minibatches, counters and running metrics: alone, against Keras's metrics, and as a fit loop in one
+program."""
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ def test_take_rows(shape, dtype):
     source = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     order = np.random.default_rng(0).permutation(10)
     for position in (0, 3, 6):
-        for found in (dataflow.take_rows(source, order, np.int64(position), 4).numpy(),
-                      run(lambda s, o, p: dataflow.take_rows(s, o, p, 4), source, order, np.int64(position))[0]):
-            np.testing.assert_array_equal(found, source[order[position:position + 4]])
+        for found in (
+            dataflow.take_rows(source, order, np.int64(position), 4).numpy(),
+            run(lambda s, o, p: dataflow.take_rows(s, o, p, 4), source, order, np.int64(position))[0],
+        ):
+            np.testing.assert_array_equal(found, source[order[position : position + 4]])
 
 
 def test_take_rows_beyond_the_data():
@@ -58,13 +61,15 @@ def test_a_position_is_read_before_it_moves_on():
     position, source = counter(), np.arange(6, dtype="float32")
     graph = Graph("epoch")
     with graph.as_default():
-        values = [graph.add(OPS["placeholder"], (), {}, [spec_of(a.shape, as_dtype(a.dtype))], "x").outputs[0]
-                  for a in (source, np.arange(6))]
+        values = [
+            graph.add(OPS["placeholder"], (), {}, [spec_of(a.shape, as_dtype(a.dtype))], "x").outputs[0]
+            for a in (source, np.arange(6))
+        ]
         batch = dataflow.take_rows(*values, position, 2)
         node = dataflow.advance(position, 2)
     program = compile_graph(graph, [batch], values, [node])
     for step in range(3):
-        np.testing.assert_array_equal(program.run([source, np.arange(6)])[0], source[2 * step:2 * step + 2])
+        np.testing.assert_array_equal(program.run([source, np.arange(6)])[0], source[2 * step : 2 * step + 2])
     assert position.numpy() == 6
     with pytest.raises(IndexRangeError, match="beyond the data"):
         program.run([source, np.arange(6)])
@@ -85,11 +90,15 @@ def test_matches_equal_keras(label_dtype):
     metrics = keras.metrics
     bits = one_hot[:, 1]
     for ours, theirs, arrays in (
-            (dataflow.sparse_categorical_matches, metrics.sparse_categorical_accuracy, (labels, PREDICTIONS)),
-            (dataflow.categorical_matches, metrics.categorical_accuracy, (one_hot, PREDICTIONS)),
-            (dataflow.binary_matches, metrics.binary_accuracy, (bits, PREDICTIONS[:, 1])),
-            (lambda t, p: dataflow.binary_matches(t, p, 0.2), lambda t, p: metrics.binary_accuracy(t, p, 0.2),
-             (one_hot, PREDICTIONS))):
+        (dataflow.sparse_categorical_matches, metrics.sparse_categorical_accuracy, (labels, PREDICTIONS)),
+        (dataflow.categorical_matches, metrics.categorical_accuracy, (one_hot, PREDICTIONS)),
+        (dataflow.binary_matches, metrics.binary_accuracy, (bits, PREDICTIONS[:, 1])),
+        (
+            lambda t, p: dataflow.binary_matches(t, p, 0.2),
+            lambda t, p: metrics.binary_accuracy(t, p, 0.2),
+            (one_hot, PREDICTIONS),
+        ),
+    ):
         wanted = np.sum(theirs(*arrays))
         assert 0 < wanted < arrays[0].size
         assert ours(*arrays).numpy() == wanted
@@ -130,25 +139,31 @@ def test_an_epoch_is_one_program_run_many_times():
     total, count, right, seen = (Variable(np.float32(0), name=n) for n in ("total", "count", "right", "seen"))
     graph = Graph("epoch")
     with graph.as_default():
-        data = [graph.add(OPS["placeholder"], (), {}, [spec_of(a.shape, as_dtype(a.dtype))], name).outputs[0]
-                for a, name in ((x, "x"), (labels, "labels"), (order, "order"))]
+        data = [
+            graph.add(OPS["placeholder"], (), {}, [spec_of(a.shape, as_dtype(a.dtype))], name).outputs[0]
+            for a, name in ((x, "x"), (labels, "labels"), (order, "order"))
+        ]
         batch_x, batch_labels = (dataflow.take_rows(d, data[2], position, 4) for d in data[:2])
         logits = ops.matmul(batch_x, w)
         losses = ops.sparse_softmax_cross_entropy_with_logits(batch_labels, logits)
         loss = ops.reduce_mean(losses)
         from minigraph.autodiff import gradients
+
         gradient = gradients(loss, [w])[0]
-        effects = [optimizers.sgd_update([gradient], [w], (), 0.1, iterations),
-                   dataflow.accumulate_mean(total, count, loss, 4.0),
-                   dataflow.accumulate_mean(right, seen, dataflow.sparse_categorical_matches(batch_labels, logits), 4.0,
-                                            mean=False),
-                   dataflow.advance(position, 4)]
+        effects = [
+            optimizers.sgd_update([gradient], [w], (), 0.1, iterations),
+            dataflow.accumulate_mean(total, count, loss, 4.0),
+            dataflow.accumulate_mean(
+                right, seen, dataflow.sparse_categorical_matches(batch_labels, logits), 4.0, mean=False
+            ),
+            dataflow.advance(position, 4),
+        ]
     program = compile_graph(graph, [], data, effects)
     program.run([x, labels, order], repeat=3)
 
     weights, expected_total, expected_right = start.astype("float64"), 0.0, 0
     for step in range(3):
-        rows = order[4 * step:4 * step + 4]
+        rows = order[4 * step : 4 * step + 4]
         z = x[rows] @ weights
         p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
         expected_total -= np.log(p[np.arange(4), labels[rows]]).sum()

@@ -1,5 +1,7 @@
 """Softmax and cross-entropy ops against TensorFlow: values, gradients, second derivatives, errors."""
 
+# ruff: noqa: B023 - every function made in a loop is called in the same round
+
 import numpy as np
 import pytest
 
@@ -41,10 +43,13 @@ def tf_second(tf, function, arrays, direction):
 
 # ------------------------------------------------------------------------------------------------ softmax
 
+
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(("shape", "axis"), [((5,), -1), ((4, 3), -1), ((4, 3), 0), ((2, 3, 4), 1), ((2, 1), -1), ((0, 3), 1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((5,), -1), ((4, 3), -1), ((4, 3), 0), ((2, 3, 4), 1), ((2, 1), -1), ((0, 3), 1)]
+)
 def test_softmax_equals_tensorflow(tf, name, shape, axis, dtype):
     x, weights = scores(shape, dtype), scores(shape, dtype, 1)
     ours, theirs = getattr(ops, name), getattr(tf.nn, name)
@@ -53,7 +58,9 @@ def test_softmax_equals_tensorflow(tf, name, shape, axis, dtype):
     np.testing.assert_allclose(run(lambda v: ours(v, axis=axis), x)[0], expected, **TOLERANCE[dtype])
     np.testing.assert_allclose(
         gradients(lambda v, w: ours(v, axis=axis) * w, x, weights)[0],
-        tf_gradients(tf, lambda v, w: theirs(v, axis=axis) * w, [x, weights])[0], **TOLERANCE[dtype])
+        tf_gradients(tf, lambda v, w: theirs(v, axis=axis) * w, [x, weights])[0],
+        **TOLERANCE[dtype],
+    )
 
 
 @pytest.mark.parity
@@ -86,7 +93,8 @@ def test_float16_runs_on_the_reference():
     np.testing.assert_allclose(loss.numpy(), [0.3133], atol=1e-3)
 
 
-# ------------------------------------------------------------------------------------------------ cross-entropies
+# -------------------------------------------------------------------------------------------- cross-entropies
+
 
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -102,7 +110,10 @@ def test_sparse_cross_entropy_equals_tensorflow(tf, shape, label_dtype, dtype):
 
     def theirs(x, w):
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x) * w
-    np.testing.assert_allclose(run(ours, logits, weights)[0], theirs(logits, weights).numpy(), **TOLERANCE[dtype])
+
+    np.testing.assert_allclose(
+        run(ours, logits, weights)[0], theirs(logits, weights).numpy(), **TOLERANCE[dtype]
+    )
     found, expected = gradients(ours, logits, weights)[0], tf_gradients(tf, theirs, [logits, weights])[0]
     np.testing.assert_allclose(found, expected, **TOLERANCE[dtype])
 
@@ -116,9 +127,15 @@ def test_dense_cross_entropy_equals_tensorflow(tf, shape, axis, dtype):
     labels /= labels.sum(axis=axis, keepdims=True)
     np.testing.assert_allclose(
         ops.softmax_cross_entropy_with_logits(labels, logits, axis).numpy(),
-        tf.nn.softmax_cross_entropy_with_logits(labels, logits, axis).numpy(), **TOLERANCE[dtype])
-    found = gradients(lambda x, t: ops.softmax_cross_entropy_with_logits(t, x, axis), logits, labels, wrt=(0, 1))
-    expected = tf_gradients(tf, lambda x, t: tf.nn.softmax_cross_entropy_with_logits(t, x, axis), [logits, labels], (0, 1))
+        tf.nn.softmax_cross_entropy_with_logits(labels, logits, axis).numpy(),
+        **TOLERANCE[dtype],
+    )
+    found = gradients(
+        lambda x, t: ops.softmax_cross_entropy_with_logits(t, x, axis), logits, labels, wrt=(0, 1)
+    )
+    expected = tf_gradients(
+        tf, lambda x, t: tf.nn.softmax_cross_entropy_with_logits(t, x, axis), [logits, labels], (0, 1)
+    )
     for mine, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, wanted, **TOLERANCE[dtype])
 
@@ -127,8 +144,11 @@ def test_dense_cross_entropy_equals_tensorflow(tf, shape, axis, dtype):
 @pytest.mark.parametrize("shape", [(1, 4), (4,), (3, 1)])
 def test_dense_cross_entropy_broadcasts_labels(tf, shape):
     logits, labels = scores((3, 4), "float64"), np.abs(scores(shape, "float64", 1))
-    np.testing.assert_allclose(ops.softmax_cross_entropy_with_logits(labels, logits).numpy(),
-                               tf.nn.softmax_cross_entropy_with_logits(labels, logits).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        ops.softmax_cross_entropy_with_logits(labels, logits).numpy(),
+        tf.nn.softmax_cross_entropy_with_logits(labels, logits).numpy(),
+        rtol=1e-12,
+    )
 
 
 @pytest.mark.parity
@@ -137,21 +157,29 @@ def test_second_derivatives_of_cross_entropies(tf):
     labels, dense = np.array([0, 3, 1]), np.abs(scores((3, 4), "float64", 2))
     # A weight per row makes the derivative run through the gradient's own gradient.
     for ours, theirs in (
-            (lambda x, _: ops.sparse_softmax_cross_entropy_with_logits(labels, x) ** 2,
-             lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x) ** 2),
-            (lambda x, _: ops.softmax_cross_entropy_with_logits(dense, x) ** 2,
-             lambda x: tf.nn.softmax_cross_entropy_with_logits(dense, x) ** 2)):
+        (
+            lambda x, _: ops.sparse_softmax_cross_entropy_with_logits(labels, x) ** 2,
+            lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x) ** 2,
+        ),
+        (
+            lambda x, _: ops.softmax_cross_entropy_with_logits(dense, x) ** 2,
+            lambda x: tf.nn.softmax_cross_entropy_with_logits(dense, x) ** 2,
+        ),
+    ):
         expected = tf_second(tf, theirs, [logits], direction)
         assert np.abs(expected).max() > 0.01
-        np.testing.assert_allclose(second_derivatives(ours, logits, direction=direction)[0], expected, rtol=1e-10,
-                                   atol=1e-12)
+        np.testing.assert_allclose(
+            second_derivatives(ours, logits, direction=direction)[0], expected, rtol=1e-10, atol=1e-12
+        )
 
 
 def test_unknown_batch_size():
     logits = scores((4, 3), "float32")
     labels = np.array([0, 1, 2, 0])
-    losses = [run(lambda x, t: ops.sparse_softmax_cross_entropy_with_logits(t, x), logits, labels, unknown=u)[0]
-              for u in ((), (0, 1))]
+    losses = [
+        run(lambda x, t: ops.sparse_softmax_cross_entropy_with_logits(t, x), logits, labels, unknown=u)[0]
+        for u in ((), (0, 1))
+    ]
     np.testing.assert_array_equal(*losses)
 
 
@@ -163,12 +191,17 @@ def test_a_label_that_is_no_class(label):
     assert f"label {label} of row 1 is not one of the 3 classes" in text
     assert "wanted: labels from 0 to 2" in text
     with pytest.raises(IndexRangeError, match="of row 1"):
-        run(lambda x, t: ops.sparse_softmax_cross_entropy_with_logits(t, x), scores((2, 3), "float32"), np.array([0, label]))
+        run(
+            lambda x, t: ops.sparse_softmax_cross_entropy_with_logits(t, x),
+            scores((2, 3), "float32"),
+            np.array([0, label]),
+        )
 
 
 def test_label_errors_of_the_reference():
     with pytest.raises(IndexRangeError, match="label 7 of row 0"):
         from minigraph.ops.registry import OPS
+
         OPS["sparse_softmax_cross_entropy"].reference([scores((1, 3), "float64"), np.array([7])], {})
 
 
@@ -195,9 +228,15 @@ def test_sigmoid_cross_entropies_equal_tensorflow(tf):
     x = np.array([-200.0, -3, -0.5, 0, 0.5, 3, 200], "float64")
     t = np.array([1.0, 0, 0.3, 1, 0, 1, 1])
     for ours, theirs in (
-            (lambda v: ops.sigmoid_cross_entropy_with_logits(t, v), lambda v: tf.nn.sigmoid_cross_entropy_with_logits(t, v)),
-            (lambda v: ops.weighted_cross_entropy_with_logits(t, v, 2.5),
-             lambda v: tf.nn.weighted_cross_entropy_with_logits(t, v, 2.5))):
+        (
+            lambda v: ops.sigmoid_cross_entropy_with_logits(t, v),
+            lambda v: tf.nn.sigmoid_cross_entropy_with_logits(t, v),
+        ),
+        (
+            lambda v: ops.weighted_cross_entropy_with_logits(t, v, 2.5),
+            lambda v: tf.nn.weighted_cross_entropy_with_logits(t, v, 2.5),
+        ),
+    ):
         np.testing.assert_allclose(run(ours, x)[0], theirs(x).numpy(), rtol=1e-14)
         np.testing.assert_allclose(gradients(ours, x)[0], tf_gradients(tf, theirs, [x])[0], rtol=1e-14)
 
@@ -206,15 +245,21 @@ def test_sigmoid_cross_entropies_equal_tensorflow(tf):
 def test_norms_and_moments_equal_tensorflow(tf):
     x = scores((3, 4), "float64")
     for ours, theirs in (
-            (ops.l2_loss, tf.nn.l2_loss),
-            (lambda v: ops.l2_normalize(v, 1), lambda v: tf.nn.l2_normalize(v, 1)),
-            (ops.l2_normalize, tf.nn.l2_normalize),
-            (lambda v: ops.moments(v, [0])[1], lambda v: tf.nn.moments(v, [0])[1]),
-            (lambda v: ops.moments(v, [0, 1], keepdims=True)[0], lambda v: tf.nn.moments(v, [0, 1], keepdims=True)[0])):
+        (ops.l2_loss, tf.nn.l2_loss),
+        (lambda v: ops.l2_normalize(v, 1), lambda v: tf.nn.l2_normalize(v, 1)),
+        (ops.l2_normalize, tf.nn.l2_normalize),
+        (lambda v: ops.moments(v, [0])[1], lambda v: tf.nn.moments(v, [0])[1]),
+        (
+            lambda v: ops.moments(v, [0, 1], keepdims=True)[0],
+            lambda v: tf.nn.moments(v, [0, 1], keepdims=True)[0],
+        ),
+    ):
         np.testing.assert_allclose(run(ours, x)[0], theirs(x).numpy(), rtol=1e-13)
-        np.testing.assert_allclose(gradients(lambda v: ours(v) * v, x)[0] if ours is not ops.l2_loss
-                                   else gradients(ours, x)[0],
-                                   tf_gradients(tf, (lambda v: theirs(v) * v) if ours is not ops.l2_loss else theirs, [x])[0],
-                                   rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(
+            gradients(lambda v: ours(v) * v, x)[0] if ours is not ops.l2_loss else gradients(ours, x)[0],
+            tf_gradients(tf, (lambda v: theirs(v) * v) if ours is not ops.l2_loss else theirs, [x])[0],
+            rtol=1e-11,
+            atol=1e-14,
+        )
     with pytest.raises(UnsupportedError, match="shift"):
         ops.moments(x, [0], shift=1.0)

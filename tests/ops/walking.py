@@ -1,4 +1,4 @@
-"""A graph computed node by node with each op's NumPy reference or its TensorFlow call, to compare programs with."""
+"""A graph computed node by node, by each op's NumPy reference or its TensorFlow call, to compare with."""
 
 from collections.abc import Callable, Sequence
 

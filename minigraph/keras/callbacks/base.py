@@ -1,7 +1,7 @@
 """The hooks of training, the list that calls every callback's hooks, and the history of the epochs.
 
-A hook that nobody overrides costs nothing: `CallbackList.wants_batches` tells the training loop whether it must stop
-between batches at all.
+A hook that nobody overrides costs nothing: `CallbackList.wants_batches` tells the training loop whether it
+must stop between batches at all.
 """
 
 from __future__ import annotations
@@ -136,9 +136,16 @@ class CallbackList:
         params: handed to every callback: epochs, steps, verbose.
     """
 
-    def __init__(self, callbacks: Any = None, add_history: bool = False, add_progbar: bool = False, model: Any = None,
-                 **params: Any):
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ):
         from minigraph.keras.callbacks.logging import ProgbarLogger
+
         self.callbacks: list[Any] = [_checked(c) for c in flatten(callbacks)] if callbacks else []
         self.history: History | None = next((c for c in self.callbacks if isinstance(c, History)), None)
         if self.history is None and add_history:
@@ -171,11 +178,15 @@ class CallbackList:
 
     def wants_batches(self, mode: str) -> bool:
         """Whether the hooks of every single batch must be called; mode is "train", "test" or "predict"."""
-        return any(self._batch_code(callback, mode) for callback in self.callbacks if not _is_occasional(callback))
+        return any(
+            self._batch_code(callback, mode) for callback in self.callbacks if not _is_occasional(callback)
+        )
 
     def shows_batches(self, mode: str) -> bool:
         """Whether a callback wants to hear of batches now and then (see `Callback.occasional`)."""
-        return any(self._batch_code(callback, mode) for callback in self.callbacks if _is_occasional(callback))
+        return any(
+            self._batch_code(callback, mode) for callback in self.callbacks if _is_occasional(callback)
+        )
 
     @staticmethod
     def _batch_code(callback: Any, mode: str) -> bool:
@@ -242,9 +253,14 @@ def _checked(callback: Any) -> Any:
     if inspect.isclass(callback) or missing:
         what = callback.__name__ if inspect.isclass(callback) else type(callback).__name__
         raise InvalidArgumentError(
-            f"{what} is not a callback", where="callbacks", got=repr(callback)[:80],
+            f"{what} is not a callback",
+            where="callbacks",
+            got=repr(callback)[:80],
             wanted="instances of keras.callbacks.Callback",
-            fix=f"call it: {what}(...)" if inspect.isclass(callback) else "derive the class from keras.callbacks.Callback")
+            fix=f"call it: {what}(...)"
+            if inspect.isclass(callback)
+            else "derive the class from keras.callbacks.Callback",
+        )
     return callback
 
 
@@ -261,5 +277,5 @@ def python_numbers(logs: Mapping[str, Any] | None) -> Logs:
         elif isinstance(value, Sequence | str):
             numbers[name] = value
         else:
-            numbers[name] = float(value) if np.size(value) == 1 else value
+            numbers[name] = float(np.asarray(value).item()) if np.size(value) == 1 else value
     return numbers

@@ -1,4 +1,6 @@
-"""Callbacks that show, write down or check the numbers: progress bar, CSV file, your own functions, NaN guard."""
+"""Callbacks that show, write down or check the numbers: progress bar, CSV file, your own functions, NaN
+guard.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,16 @@ from minigraph.keras.progbar import Progbar
 
 
 class ProgbarLogger(Callback):
-    """Prints Keras's progress of `fit`, `evaluate` and `predict` (verbose 1: a bar; 2: one line per epoch)."""
+    """Prints Keras's progress of `fit`, `evaluate` and `predict` (verbose 1: a bar; 2: one line per
+    epoch).
+    """
 
     occasional = True
 
     def __init__(self):
         super().__init__()
         self.seen, self.target, self.verbose, self.epochs = 0, None, 1, 1
-        self.progbar: Progbar | None = None
+        self.progbar: Any = None
         self._in_fit = False
 
     def set_params(self, params):
@@ -107,12 +111,12 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         first = self.keys is None
-        if first:
+        if self.keys is None:
             self.keys = sorted(logs)
             if self.keys and not any(key.startswith("val_") for key in self.keys):
                 # Validation that only starts later still finds its columns.
                 self.keys += [f"val_{key}" for key in self.keys]
-        writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep, lineterminator="\n")
+        writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
         if first and self._header:
             writer.writeheader()
         writer.writerow({"epoch": epoch, **{key: _cell(logs.get(key, "NA")) for key in self.keys}})
@@ -123,7 +127,7 @@ class CSVLogger(Callback):
 
 
 def _cell(value: Any) -> Any:
-    is_list = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
+    is_list = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", None) != 0
     return f'"[{", ".join(map(str, value))}]"' if is_list else value
 
 
@@ -133,15 +137,27 @@ class LambdaCallback(Callback):
     Any hook of `Callback` may be given by its name.
     """
 
-    def __init__(self, on_epoch_begin: Callable | None = None, on_epoch_end: Callable | None = None,
-                 on_train_begin: Callable | None = None, on_train_end: Callable | None = None,
-                 on_train_batch_begin: Callable | None = None, on_train_batch_end: Callable | None = None,
-                 **kwargs: Callable):
+    def __init__(
+        self,
+        on_epoch_begin: Callable | None = None,
+        on_epoch_end: Callable | None = None,
+        on_train_begin: Callable | None = None,
+        on_train_end: Callable | None = None,
+        on_train_batch_begin: Callable | None = None,
+        on_train_batch_end: Callable | None = None,
+        **kwargs: Callable,
+    ):
         super().__init__()
         refuse_unknown("LambdaCallback", {k: v for k, v in kwargs.items() if k not in _HOOKS}, _HOOKS)
-        given = {"on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end, "on_train_begin": on_train_begin,
-                 "on_train_end": on_train_end, "on_train_batch_begin": on_train_batch_begin,
-                 "on_train_batch_end": on_train_batch_end, **kwargs}
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **kwargs,
+        }
         for hook, function in given.items():
             if function is not None:
                 setattr(self, hook, function)
@@ -159,8 +175,13 @@ class TerminateOnNaN(Callback):
         if loss is None or math.isfinite(loss):
             return
         if self.raise_error:
-            raise NumericError(f"the loss is {loss} after batch {batch}", where="TerminateOnNaN", got=f"loss={loss}",
-                               wanted="a finite loss", fix="lower the learning rate, clip the gradients (clipnorm=1.0), "
-                                                           "or look for NaN and very large numbers in the data")
+            raise NumericError(
+                f"the loss is {loss} after batch {batch}",
+                where="TerminateOnNaN",
+                got=f"loss={loss}",
+                wanted="a finite loss",
+                fix="lower the learning rate, clip the gradients (clipnorm=1.0), "
+                "or look for NaN and very large numbers in the data",
+            )
         print(f"Batch {batch}: Invalid loss, terminating training", flush=True)
         self.model.stop_training = True

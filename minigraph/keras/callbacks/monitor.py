@@ -1,4 +1,6 @@
-"""Callbacks that watch one number and act when it stops improving: stop, save the best, lower the learning rate."""
+"""Callbacks that watch one number and act when it stops improving: stop, save the best, lower the learning
+rate.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,13 @@ class Monitor(Callback):
         min_delta: changes smaller than this are no improvement.
     """
 
-    def __init__(self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None,
-                 min_delta: float = 0):
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        baseline: float | None = None,
+        min_delta: float = 0,
+    ):
         super().__init__()
         one_of(type(self).__name__, "mode", mode, ("auto", "min", "max"))
         self.monitor, self.mode = monitor, mode
@@ -50,10 +57,12 @@ class Monitor(Callback):
             return True
         raise UnknownNameError(
             f"{type(self).__name__} cannot tell whether {self.monitor!r} should be small or large",
-            where=type(self).__name__, got=f"monitor={self.monitor!r}, mode='auto'",
+            where=type(self).__name__,
+            got=f"monitor={self.monitor!r}, mode='auto'",
             wanted="'loss', or a metric of the model with a known direction: "
-                   + (", ".join(m.name for m in _metrics_of(self.model)) or "the model has none"),
-            fix=f"{type(self).__name__}(monitor={self.monitor!r}, mode='max') or mode='min'")
+            + (", ".join(m.name for m in _metrics_of(self.model)) or "the model has none"),
+            fix=f"{type(self).__name__}(monitor={self.monitor!r}, mode='max') or mode='min'",
+        )
 
 
 def _metrics_of(model: Any) -> Iterator[Any]:
@@ -74,9 +83,17 @@ class EarlyStopping(Monitor):
         start_from_epoch: epochs before this one are not watched.
     """
 
-    def __init__(self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0,
-                 mode: str = "auto", baseline: float | None = None, restore_best_weights: bool = False,
-                 start_from_epoch: int = 0):
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ):
         super().__init__(monitor, mode, min_delta=min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
@@ -90,8 +107,11 @@ class EarlyStopping(Monitor):
     def on_epoch_end(self, epoch, logs=None):
         current = (logs or {}).get(self.monitor)
         if current is None:
-            warnings.warn(f"EarlyStopping watches {self.monitor!r}, which this epoch does not have; it has "
-                          + ", ".join(logs or {}), stacklevel=2)
+            warnings.warn(
+                f"EarlyStopping watches {self.monitor!r}, which this epoch does not have; it has "
+                + ", ".join(logs or {}),
+                stacklevel=2,
+            )
             return
         if epoch < self.start_from_epoch:
             return
@@ -117,12 +137,16 @@ class EarlyStopping(Monitor):
             print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.", flush=True)
+                print(
+                    f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.",
+                    flush=True,
+                )
             self.model.set_weights(self.best_weights)
 
 
 class ReduceLROnPlateau(Monitor):
-    """Multiplies the learning rate by `factor` when the monitored number has not improved for `patience` epochs.
+    """Multiplies the learning rate by `factor` when the monitored number has not improved for `patience`
+    epochs.
 
     Args:
         monitor, mode, min_delta: see `Monitor`.
@@ -133,14 +157,33 @@ class ReduceLROnPlateau(Monitor):
         min_lr: the rate is never lowered further.
     """
 
-    def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0,
-                 mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0, **kwargs):
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(monitor, mode, min_delta=min_delta)
-        refuse_unknown("ReduceLROnPlateau", kwargs, ("monitor", "factor", "patience", "verbose", "mode", "min_delta",
-                                                     "cooldown", "min_lr"), {"epsilon": "it is called min_delta"})
+        refuse_unknown(
+            "ReduceLROnPlateau",
+            kwargs,
+            ("monitor", "factor", "patience", "verbose", "mode", "min_delta", "cooldown", "min_lr"),
+            {"epsilon": "it is called min_delta"},
+        )
         if factor >= 1.0:
-            raise InvalidArgumentError("ReduceLROnPlateau: factor must be below 1", where="ReduceLROnPlateau",
-                                       got=f"factor={factor}", wanted="a number below 1", fix="factor=0.1")
+            raise InvalidArgumentError(
+                "ReduceLROnPlateau: factor must be below 1",
+                where="ReduceLROnPlateau",
+                got=f"factor={factor}",
+                wanted="a number below 1",
+                fix="factor=0.1",
+            )
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr
         self.wait = self.cooldown_counter = 0
@@ -158,8 +201,11 @@ class ReduceLROnPlateau(Monitor):
         rate = logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(f"ReduceLROnPlateau watches {self.monitor!r}, which this epoch does not have; it has "
-                          + ", ".join(logs), stacklevel=2)
+            warnings.warn(
+                f"ReduceLROnPlateau watches {self.monitor!r}, which this epoch does not have; it has "
+                + ", ".join(logs),
+                stacklevel=2,
+            )
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
@@ -186,8 +232,9 @@ class ModelCheckpoint(Monitor):
     """Saves the model (or its weights) after every epoch, or every `save_freq` batches.
 
     Args:
-        filepath: the file; may contain {epoch}, {batch} and names of the logs, as "best-{epoch:02d}-{val_loss:.2f}.keras".
-            Ends in .keras or .h5; in .weights.h5 with save_weights_only.
+        filepath: the file; may contain {epoch}, {batch} and names of the logs, as
+            "best-{epoch:02d}-{val_loss:.2f}.keras". Ends in .keras or .h5; in .weights.h5 with
+            save_weights_only.
         monitor, mode: see `Monitor`; used by save_best_only.
         verbose: 1 prints what is saved.
         save_best_only: only when the monitored number improved.
@@ -196,50 +243,67 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: the first value to beat.
     """
 
-    def __init__(self, filepath, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
-                 save_weights_only: bool = False, mode: str = "auto", save_freq: str | int = "epoch",
-                 initial_value_threshold: float | None = None):
+    def __init__(
+        self,
+        filepath,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ):
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only = verbose, save_best_only
         self.save_weights_only, self.save_freq = save_weights_only, save_freq
+        # Saving after epochs does not need the hooks of batches.
+        self.occasional = save_freq == "epoch"
         self._epoch = 0
         self._unsaved_batches, self._last_batch = 0, -1
         if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise InvalidArgumentError("ModelCheckpoint: save_freq must be 'epoch' or a number of batches",
-                                       where="ModelCheckpoint", got=f"save_freq={save_freq!r}",
-                                       wanted="'epoch' or an int", fix="save_freq='epoch'")
+            raise InvalidArgumentError(
+                "ModelCheckpoint: save_freq must be 'epoch' or a number of batches",
+                where="ModelCheckpoint",
+                got=f"save_freq={save_freq!r}",
+                wanted="'epoch' or an int",
+                fix="save_freq='epoch'",
+            )
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
-            raise InvalidArgumentError(f"ModelCheckpoint: the file must end in {' or '.join(endings)}",
-                                       where="ModelCheckpoint", got=self.filepath, wanted=f"name{endings[0]}",
-                                       fix=f"ModelCheckpoint('best{endings[0]}'"
-                                           + (", save_weights_only=True)" if save_weights_only else ")"))
+            raise InvalidArgumentError(
+                f"ModelCheckpoint: the file must end in {' or '.join(endings)}",
+                where="ModelCheckpoint",
+                got=self.filepath,
+                wanted=f"name{endings[0]}",
+                fix=f"ModelCheckpoint('best{endings[0]}'"
+                + (", save_weights_only=True)" if save_weights_only else ")"),
+            )
 
     def set_model(self, model):
         super().set_model(model)
         method = "save_weights" if self.save_weights_only else "save"
         if not callable(getattr(model, method, None)):
-            raise UnsupportedError(f"ModelCheckpoint: this model has no {method} method", where="ModelCheckpoint",
-                                   got=type(model).__name__, wanted=f"a model with {method}(filepath)",
-                                   fix="keep the best weights with EarlyStopping(restore_best_weights=True)")
+            raise UnsupportedError(
+                f"ModelCheckpoint: this model has no {method} method",
+                where="ModelCheckpoint",
+                got=type(model).__name__,
+                wanted=f"a model with {method}(filepath)",
+                fix="keep the best weights with EarlyStopping(restore_best_weights=True)",
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._last_batch = epoch, -1
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.save_freq == "epoch":
+        if isinstance(self.save_freq, str):
             return
         self._unsaved_batches += batch - self._last_batch
         self._last_batch = batch
         if self._unsaved_batches >= self.save_freq:
             self._unsaved_batches = 0
             self._save(self._epoch, batch, logs or {})
-
-    @property
-    def occasional(self) -> bool:
-        """Saving after epochs does not need the hooks of batches."""
-        return self.save_freq == "epoch"
 
     def on_epoch_end(self, epoch, logs=None):
         if self.save_freq == "epoch":
@@ -250,8 +314,13 @@ class ModelCheckpoint(Monitor):
         if not self._is_wanted(epoch, logs, file):
             return
         if os.path.isdir(file):
-            raise InvalidArgumentError("ModelCheckpoint: the file is an existing folder", where="ModelCheckpoint",
-                                       got=file, wanted="a file's name", fix=f"{file}/model.keras")
+            raise InvalidArgumentError(
+                "ModelCheckpoint: the file is an existing folder",
+                where="ModelCheckpoint",
+                got=file,
+                wanted="a file's name",
+                fix=f"{file}/model.keras",
+            )
         if os.path.dirname(file):
             os.makedirs(os.path.dirname(file), exist_ok=True)
         if self.save_weights_only:
@@ -266,8 +335,11 @@ class ModelCheckpoint(Monitor):
         if self.save_best_only:
             current = logs.get(self.monitor)
             if current is None:
-                warnings.warn(f"ModelCheckpoint cannot tell the best model: there is no {self.monitor!r}; it saves "
-                              "every one", stacklevel=2)
+                warnings.warn(
+                    f"ModelCheckpoint cannot tell the best model: there is no {self.monitor!r}; it saves "
+                    "every one",
+                    stacklevel=2,
+                )
                 return True
             before = "None" if self.best is None else f"{self.best:.5f}"
             if not self._is_improvement(current, self.best):
@@ -287,6 +359,10 @@ class ModelCheckpoint(Monitor):
         try:
             return self.filepath.format(**names)
         except KeyError as error:
-            raise UnknownNameError(f"ModelCheckpoint: the file's name asks for {error}, which is not in the logs",
-                                   where="ModelCheckpoint", got=self.filepath, wanted=", ".join(sorted(names)),
-                                   fix="use one of the names above") from None
+            raise UnknownNameError(
+                f"ModelCheckpoint: the file's name asks for {error}, which is not in the logs",
+                where="ModelCheckpoint",
+                got=self.filepath,
+                wanted=", ".join(sorted(names)),
+                fix="use one of the names above",
+            ) from None

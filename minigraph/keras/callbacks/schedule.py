@@ -33,9 +33,13 @@ class LearningRateScheduler(Callback):
         else:
             rate = self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
-            raise InvalidArgumentError("the schedule did not return a float", where="LearningRateScheduler",
-                                       got=f"{rate!r} for epoch {epoch}", wanted="a float, such as 0.001",
-                                       fix="return float(...) from the schedule function; a missing return gives None")
+            raise InvalidArgumentError(
+                "the schedule did not return a float",
+                where="LearningRateScheduler",
+                got=f"{rate!r} for epoch {epoch}",
+                wanted="a float, such as 0.001",
+                fix="return float(...) from the schedule function; a missing return gives None",
+            )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.", flush=True)

@@ -30,8 +30,8 @@ def load_data(path: str = "mnist.npz", download: bool | None = None):
     Args:
         path: the file, absolute or relative; a relative one is looked for here and in Keras's own folder
             (~/.keras/datasets, or datasets in $KERAS_HOME).
-        download: fetch the file into Keras's folder when it is found in neither; by default only when the environment
-            variable MINIGRAPH_DOWNLOAD is 1.
+        download: fetch the file into Keras's folder when it is found in neither; by default only when the
+            environment variable MINIGRAPH_DOWNLOAD is 1.
 
     Raises:
         FailedPreconditionError: when there is no such file. InvalidArgumentError: when it is not MNIST's.
@@ -44,10 +44,13 @@ def load_data(path: str = "mnist.npz", download: bool | None = None):
             download = os.environ.get(DOWNLOAD_VARIABLE) == "1"
         if not download:
             raise FailedPreconditionError(
-                "the MNIST digits are not on this machine", where="keras.datasets.mnist.load_data",
-                got="no file at " + " or ".join(map(str, places)), wanted="an mnist.npz",
-                fix="give its path, load_data('/path/to/mnist.npz'); or put it in the folder above; or allow fetching "
-                    f"it once (11 MB) with load_data(download=True) or {DOWNLOAD_VARIABLE}=1")
+                "the MNIST digits are not on this machine",
+                where="keras.datasets.mnist.load_data",
+                got="no file at " + " or ".join(map(str, places)),
+                wanted="an mnist.npz",
+                fix="give its path, load_data('/path/to/mnist.npz'); or put it in the folder above; or allow "
+                f"fetching it once (11 MB) with load_data(download=True) or {DOWNLOAD_VARIABLE}=1",
+            )
         found = places[-1]
         fetch(found)
     return _read(found)
@@ -66,6 +69,7 @@ def fetch(target: Path) -> None:
         FailedPreconditionError: when the network or the checksum fails.
     """
     from urllib.request import urlopen
+
     part = ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +80,22 @@ def fetch(target: Path) -> None:
                 digest.update(chunk)
                 out.write(chunk)
         if digest.hexdigest() != SHA256:
-            raise FailedPreconditionError("the downloaded mnist.npz is damaged", where="keras.datasets.mnist",
-                                          got=f"SHA-256 {digest.hexdigest()}", wanted=SHA256, fix="try again")
+            raise FailedPreconditionError(
+                "the downloaded mnist.npz is damaged",
+                where="keras.datasets.mnist",
+                got=f"SHA-256 {digest.hexdigest()}",
+                wanted=SHA256,
+                fix="try again",
+            )
         os.replace(part, target)
     except OSError as error:
-        raise FailedPreconditionError("mnist.npz could not be downloaded", where="keras.datasets.mnist",
-                                      got=str(error), wanted=f"a connection to {ORIGIN}",
-                                      fix="fetch the file by other means and give its path to load_data") from None
+        raise FailedPreconditionError(
+            "mnist.npz could not be downloaded",
+            where="keras.datasets.mnist",
+            got=str(error),
+            wanted=f"a connection to {ORIGIN}",
+            fix="fetch the file by other means and give its path to load_data",
+        ) from None
     finally:
         if part and os.path.exists(part):
             os.remove(part)
@@ -104,6 +117,10 @@ def _read(file: Path):
 
 
 def _not_mnist(file: Path, got: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"{file} is not an MNIST file", where="keras.datasets.mnist.load_data", got=got,
-                                wanted="an npz of " + ", ".join(_ARRAYS) + " with 28 x 28 images",
-                                fix="remove the file and fetch it again, or give the path of another")
+    return InvalidArgumentError(
+        f"{file} is not an MNIST file",
+        where="keras.datasets.mnist.load_data",
+        got=got,
+        wanted="an npz of " + ", ".join(_ARRAYS) + " with 28 x 28 images",
+        fix="remove the file and fetch it again, or give the path of another",
+    )

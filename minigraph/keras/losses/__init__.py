@@ -1,6 +1,7 @@
 """Keras losses by name: objects and functions.
 
-A loss object is its function with the function's own settings; the formulas stand in `minigraph.keras.losses.functions`.
+A loss object is its function with the function's own settings; the formulas stand in
+`minigraph.keras.losses.functions`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,78 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigraph.keras.losses import functions
-from minigraph.keras.losses.functions import (binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
-                                              categorical_focal_crossentropy, categorical_hinge, cosine_similarity,
-                                              dice, hinge, huber, kl_divergence, log_cosh, mean_absolute_error,
-                                              mean_absolute_percentage_error, mean_squared_error,
-                                              mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy,
-                                              squared_hinge, tversky)
+from minigraph.keras.losses.functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    dice,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tversky,
+)
 from minigraph.keras.losses.loss import Loss, LossFunctionWrapper
 from minigraph.keras.naming import object_name
 from minigraph.keras.serialization import Registry, serialize
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "FUNCTIONS",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "deserialize",
+    "dice",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "resolve",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
+]
 
 
 class _Configured(LossFunctionWrapper):
@@ -114,19 +178,47 @@ class Poisson(_Configured):
 class BinaryCrossentropy(_Configured):
     """mean(−t ln p − (1 − t) ln(1 − p))"""
 
-    def __init__(self, from_logits=False, label_smoothing=0.0, axis=-1, reduction="sum_over_batch_size",
-                 name="binary_crossentropy", dtype=None):
-        super().__init__(binary_crossentropy, reduction, name, dtype, from_logits=from_logits,
-                         label_smoothing=label_smoothing, axis=axis)
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="binary_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(
+            binary_crossentropy,
+            reduction,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
 
 
 class CategoricalCrossentropy(_Configured):
     """−Σ t ln p, targets one-hot"""
 
-    def __init__(self, from_logits=False, label_smoothing=0.0, axis=-1, reduction="sum_over_batch_size",
-                 name="categorical_crossentropy", dtype=None):
-        super().__init__(categorical_crossentropy, reduction, name, dtype, from_logits=from_logits,
-                         label_smoothing=label_smoothing, axis=axis)
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="categorical_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(
+            categorical_crossentropy,
+            reduction,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
 
 
 class SparseCategoricalCrossentropy(_Configured):
@@ -134,10 +226,24 @@ class SparseCategoricalCrossentropy(_Configured):
 
     integer_targets = True
 
-    def __init__(self, from_logits=False, ignore_class=None, reduction="sum_over_batch_size", axis=-1,
-                 name="sparse_categorical_crossentropy", dtype=None):
-        super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, from_logits=from_logits,
-                         ignore_class=ignore_class, axis=axis)
+    def __init__(
+        self,
+        from_logits=False,
+        ignore_class=None,
+        reduction="sum_over_batch_size",
+        axis=-1,
+        name="sparse_categorical_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(
+            sparse_categorical_crossentropy,
+            reduction,
+            name,
+            dtype,
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            axis=axis,
+        )
 
     def mask(self, y_true, y_pred):
         return functions.counted(y_true, y_pred, self.fn_kwargs["ignore_class"])
@@ -146,19 +252,57 @@ class SparseCategoricalCrossentropy(_Configured):
 class BinaryFocalCrossentropy(_Configured):
     """Binary cross-entropy that cares less for what is right already"""
 
-    def __init__(self, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0,
-                 axis=-1, reduction="sum_over_batch_size", name="binary_focal_crossentropy", dtype=None):
-        super().__init__(binary_focal_crossentropy, reduction, name, dtype, apply_class_balancing=apply_class_balancing,
-                         alpha=alpha, gamma=gamma, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+    def __init__(
+        self,
+        apply_class_balancing=False,
+        alpha=0.25,
+        gamma=2.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="binary_focal_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(
+            binary_focal_crossentropy,
+            reduction,
+            name,
+            dtype,
+            apply_class_balancing=apply_class_balancing,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
 
 
 class CategoricalFocalCrossentropy(_Configured):
     """Categorical cross-entropy that cares less for what is right already"""
 
-    def __init__(self, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1,
-                 reduction="sum_over_batch_size", name="categorical_focal_crossentropy", dtype=None):
-        super().__init__(categorical_focal_crossentropy, reduction, name, dtype, alpha=alpha, gamma=gamma,
-                         from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+    def __init__(
+        self,
+        alpha=0.25,
+        gamma=2.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="categorical_focal_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(
+            categorical_focal_crossentropy,
+            reduction,
+            name,
+            dtype,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
 
 
 class Dice(_Configured):
@@ -171,36 +315,91 @@ class Dice(_Configured):
 class Tversky(_Configured):
     """Dice with weights for what was missed and what was wrong"""
 
-    def __init__(self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None):
+    def __init__(
+        self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None
+    ):
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 
-_CLASSES = [Loss, LossFunctionWrapper, MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError,
-            MeanSquaredLogarithmicError, CosineSimilarity, Huber, LogCosh, Hinge, SquaredHinge, CategoricalHinge,
-            KLDivergence, Poisson, BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy,
-            BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Dice, Tversky]
-FUNCTIONS = [mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error,
-             cosine_similarity, huber, log_cosh, hinge, squared_hinge, categorical_hinge, kl_divergence, poisson,
-             binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, binary_focal_crossentropy,
-             categorical_focal_crossentropy, dice, tversky]
-_SHORT = {"mse": mean_squared_error, "mae": mean_absolute_error, "mape": mean_absolute_percentage_error,
-          "msle": mean_squared_logarithmic_error, "bce": binary_crossentropy, "kld": kl_divergence}
-_registry = Registry("loss", "keras.losses", [*_CLASSES, *FUNCTIONS],
-                     {**_SHORT, **{name.upper(): fn for name, fn in _SHORT.items()}}, functions_only=True)
+_CLASSES = [
+    Loss,
+    LossFunctionWrapper,
+    MeanSquaredError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    Hinge,
+    SquaredHinge,
+    CategoricalHinge,
+    KLDivergence,
+    Poisson,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    Dice,
+    Tversky,
+]
+FUNCTIONS = [
+    mean_squared_error,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_logarithmic_error,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    hinge,
+    squared_hinge,
+    categorical_hinge,
+    kl_divergence,
+    poisson,
+    binary_crossentropy,
+    categorical_crossentropy,
+    sparse_categorical_crossentropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    dice,
+    tversky,
+]
+_SHORT = {
+    "mse": mean_squared_error,
+    "mae": mean_absolute_error,
+    "mape": mean_absolute_percentage_error,
+    "msle": mean_squared_logarithmic_error,
+    "bce": binary_crossentropy,
+    "kld": kl_divergence,
+}
+_registry = Registry(
+    "loss",
+    "keras.losses",
+    [*_CLASSES, *FUNCTIONS],
+    {**_SHORT, **{name.upper(): fn for name, fn in _SHORT.items()}},
+    functions_only=True,
+)
 get, deserialize = _registry.get, _registry.deserialize
 
 
-def resolve(identifier: Any, target_shape: Sequence[int | None], output_shape: Sequence[int | None]) -> Loss | None:
+def resolve(
+    identifier: Any, target_shape: Sequence[int | None], output_shape: Sequence[int | None]
+) -> Loss | None:
     """The loss object for what was given to `compile`.
 
-    "crossentropy" and "ce" become the binary, sparse or categorical one by the shapes of a batch, as in Keras.
-    Functions, names and classes become objects named after them.
+    "crossentropy" and "ce" become the binary, sparse or categorical one by the shapes of a batch, as in
+    Keras. Functions, names and classes become objects named after them.
     """
     from minigraph.keras.metrics.resolve import kind_of_answer
+
     found = identifier
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
-        found = {"binary": binary_crossentropy, "sparse": sparse_categorical_crossentropy,
-                 "categorical": categorical_crossentropy}[kind_of_answer(target_shape, output_shape)]
+        found = {
+            "binary": binary_crossentropy,
+            "sparse": sparse_categorical_crossentropy,
+            "categorical": categorical_crossentropy,
+        }[kind_of_answer(target_shape, output_shape)]
     found = get(found)
     if found is None or isinstance(found, Loss):
         return found

@@ -1,7 +1,8 @@
 """Loss functions: one number per sample from targets and predictions, of shape y_pred.shape[:-1].
 
-Each is written with ordinary operations, so it works eagerly and in graphs and is differentiated like everything else.
-Targets are brought to the predictions' dtype. How samples are averaged is not decided here (see `minigraph.keras.losses.loss`).
+Each is written with ordinary operations, so it works eagerly and in graphs and is differentiated like
+everything else. Targets are brought to the predictions' dtype. How samples are averaged is not decided here
+(see `minigraph.keras.losses.loss`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def as_dtype(value, dtype, name: str) -> Tensor:
 
 
 def same_rank(x, y, expand_vectors: bool = True) -> tuple[Tensor, Tensor]:
-    """(n,) against (n, 1): one of them gains or loses its last axis of size 1, so that they line up row by row.
+    """(n,) against (n, 1): one of them gains or loses its last axis of size 1, so that they line up row by
+    row.
 
     A vector gains the axis (unless `expand_vectors` is False); otherwise the longer one loses it.
     """
@@ -48,6 +50,7 @@ def _pair(y_true, y_pred) -> tuple[Tensor, Tensor]:
 
 
 # ------------------------------------------------------------------------------------------------ regression
+
 
 def mean_squared_error(y_true, y_pred):
     """mean((t − p)²)
@@ -75,7 +78,9 @@ def mean_squared_logarithmic_error(y_true, y_pred):
     """mean((ln(p + 1) − ln(t + 1))²), both at least 1e-7 first"""
     t, p = _pair(y_true, y_pred)
     low = config.epsilon()
-    return ops.reduce_mean(ops.square(ops.log(ops.maximum(p, low) + 1.0) - ops.log(ops.maximum(t, low) + 1.0)), axis=-1)
+    return ops.reduce_mean(
+        ops.square(ops.log(ops.maximum(p, low) + 1.0) - ops.log(ops.maximum(t, low) + 1.0)), axis=-1
+    )
 
 
 def huber(y_true, y_pred, delta: float = 1.0):
@@ -83,7 +88,9 @@ def huber(y_true, y_pred, delta: float = 1.0):
     t, p = _pair(y_true, y_pred)
     error = p - t
     size = ops.abs(error)
-    return ops.reduce_mean(ops.where(size <= delta, 0.5 * ops.square(error), delta * size - 0.5 * delta**2), axis=-1)
+    return ops.reduce_mean(
+        ops.where(size <= delta, 0.5 * ops.square(error), delta * size - 0.5 * delta**2), axis=-1
+    )
 
 
 def log_cosh(y_true, y_pred):
@@ -106,6 +113,7 @@ def poisson(y_true, y_pred):
 
 
 # ------------------------------------------------------------------------------------------------ hinges
+
 
 def hinge(y_true, y_pred):
     """mean(max(1 − t p, 0)), targets −1 or 1 (0 and 1 are brought there)"""
@@ -133,7 +141,8 @@ def _plus_minus(t: Tensor) -> Tensor:
     return ops.where(binary, 2.0 * t - 1.0, t)
 
 
-# ------------------------------------------------------------------------------------------------ probabilities
+# ------------------------------------------------------------------------------------------- probabilities
+
 
 def kl_divergence(y_true, y_pred):
     """Σ t ln(t / p), both limited to [1e-7, 1] (Kullback & Leibler 1951)"""
@@ -142,11 +151,14 @@ def kl_divergence(y_true, y_pred):
     return ops.reduce_sum(t * ops.log(t / p), axis=-1)
 
 
-def binary_crossentropy(y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1):
+def binary_crossentropy(
+    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+):
     """mean(−t ln p − (1 − t) ln(1 − p)), for one yes-or-no answer per element
 
     Args:
-        from_logits: y_pred are logits; the output of a sigmoid activation is traced back to its logits by itself.
+        from_logits: y_pred are logits; the output of a sigmoid activation is traced back to its logits by
+            itself.
         label_smoothing: s moves targets to t (1 − s) + s / 2.
         axis: averaged over.
     """
@@ -165,17 +177,24 @@ def _elementwise_binary(t: Tensor, p: Tensor, from_logits: bool = False) -> Tens
     return -(t * ops.log(p) + (1.0 - t) * ops.log(1.0 - p))
 
 
-def categorical_crossentropy(y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1):
+def categorical_crossentropy(
+    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+):
     """−Σ t ln p, targets one-hot
 
     Args:
-        from_logits: y_pred are logits; the output of a softmax activation is traced back to its logits by itself.
+        from_logits: y_pred are logits; the output of a softmax activation is traced back to its logits by
+            itself.
         label_smoothing: s moves targets to t (1 − s) + s / classes.
         axis: of the classes.
     """
     t, p = prepare(y_true, y_pred)
-    _check_same_shape("categorical_crossentropy", t, p,
-                      "class numbers need sparse_categorical_crossentropy, or keras.utils.to_categorical first")
+    _check_same_shape(
+        "categorical_crossentropy",
+        t,
+        p,
+        "class numbers need sparse_categorical_crossentropy, or keras.utils.to_categorical first",
+    )
     if label_smoothing:
         t = t * (1.0 - label_smoothing) + label_smoothing / t.shape[-1]
     p, from_logits = find_logits(p, from_logits, "softmax", "categorical_crossentropy")
@@ -185,12 +204,14 @@ def categorical_crossentropy(y_true, y_pred, from_logits: bool = False, label_sm
     return -ops.reduce_sum(t * ops.log(p), axis=axis)
 
 
-def sparse_categorical_crossentropy(y_true, y_pred, from_logits: bool = False, ignore_class: int | None = None,
-                                    axis: int = -1):
+def sparse_categorical_crossentropy(
+    y_true, y_pred, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+):
     """−ln p[t], targets class numbers of shape y_pred.shape[:-1] (or with a last axis of 1)
 
     Args:
-        from_logits: y_pred are logits; the output of a softmax activation is traced back to its logits by itself.
+        from_logits: y_pred are logits; the output of a softmax activation is traced back to its logits by
+            itself.
         ignore_class: the loss is 0 where the target is this number (it may lie outside the classes).
         axis: of the classes; the last one.
 
@@ -230,9 +251,16 @@ def _sparse_values(t: Tensor, p: Tensor, from_logits: bool) -> Tensor:
     return ops.sparse_softmax_cross_entropy_with_logits(labels=t, logits=p)
 
 
-def binary_focal_crossentropy(y_true, y_pred, apply_class_balancing: bool = False, alpha: float = 0.25,
-                              gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0,
-                              axis: int = -1):
+def binary_focal_crossentropy(
+    y_true,
+    y_pred,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
     """Binary cross-entropy · (1 − probability of the right answer)^gamma (Lin et al. 2017)
 
     With apply_class_balancing, yes is weighted with alpha and no with 1 − alpha.
@@ -252,8 +280,15 @@ def binary_focal_crossentropy(y_true, y_pred, apply_class_balancing: bool = Fals
     return ops.reduce_mean(loss, axis=axis)
 
 
-def categorical_focal_crossentropy(y_true, y_pred, alpha: float = 0.25, gamma: float = 2.0, from_logits: bool = False,
-                                   label_smoothing: float = 0.0, axis: int = -1):
+def categorical_focal_crossentropy(
+    y_true,
+    y_pred,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
     """Σ alpha (1 − p)^gamma · −t ln p, targets one-hot (Lin et al. 2017)"""
     t, p = prepare(y_true, y_pred)
     if label_smoothing:
@@ -271,11 +306,14 @@ def _clipped(p: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------------------------------------ overlaps
 
+
 def dice(y_true, y_pred, axis=None):
     """1 − 2 Σ t p / (Σ t + Σ p), over `axis` (everything by default) (Dice 1945)"""
     t, p = prepare(y_true, y_pred)
     shared = ops.reduce_sum(t * p, axis=axis)
-    return 1.0 - 2.0 * shared / (ops.reduce_sum(t, axis=axis) + ops.reduce_sum(p, axis=axis) + config.epsilon())
+    return 1.0 - 2.0 * shared / (
+        ops.reduce_sum(t, axis=axis) + ops.reduce_sum(p, axis=axis) + config.epsilon()
+    )
 
 
 def tversky(y_true, y_pred, alpha: float = 0.5, beta: float = 0.5, axis=None):
@@ -288,26 +326,40 @@ def tversky(y_true, y_pred, alpha: float = 0.5, beta: float = 0.5, axis=None):
 
 # ------------------------------------------------------------------------------------------------ checks
 
+
 def _fits(x, y) -> bool:
     return len(x) == len(y) and all(m == n or None in (m, n) for m, n in zip(x, y, strict=True))
 
 
 def _check_same_shape(loss: str, t: Tensor, p: Tensor, fix: str) -> None:
     if not _fits(t.shape, p.shape):
-        raise ShapeError(f"{loss}: targets and predictions differ in shape", where=f"loss {loss}",
-                         got=f"targets {t.shape}, predictions {p.shape}", wanted="equal shapes (batch, …)",
-                         fix=fix or "check the number of units of the last layer against the targets")
+        raise ShapeError(
+            f"{loss}: targets and predictions differ in shape",
+            where=f"loss {loss}",
+            got=f"targets {t.shape}, predictions {p.shape}",
+            wanted="equal shapes (batch, …)",
+            fix=fix or "check the number of units of the last layer against the targets",
+        )
 
 
 def _check_sparse(t: Tensor, p: Tensor, axis: int) -> None:
     name = "sparse_categorical_crossentropy"
     if axis not in (-1, len(p.shape) - 1):
-        raise ShapeError(f"{name}: the classes must be the last axis", where=f"loss {name}", got=f"axis={axis}",
-                         wanted="axis=-1", fix="transpose the predictions")
+        raise ShapeError(
+            f"{name}: the classes must be the last axis",
+            where=f"loss {name}",
+            got=f"axis={axis}",
+            wanted="axis=-1",
+            fix="transpose the predictions",
+        )
     if not _fits(t.shape, p.shape[:-1]):
         one_hot = len(t.shape) == len(p.shape)
-        raise ShapeError(f"{name}: targets do not fit the predictions", where=f"loss {name}",
-                         got=f"targets {t.shape}, predictions {p.shape}",
-                         wanted=f"one class number per prediction: targets {p.shape[:-1]}",
-                         fix="one-hot targets need categorical_crossentropy, or np.argmax(targets, axis=-1) first"
-                         if one_hot else "check that targets and predictions have the same number of samples")
+        raise ShapeError(
+            f"{name}: targets do not fit the predictions",
+            where=f"loss {name}",
+            got=f"targets {t.shape}, predictions {p.shape}",
+            wanted=f"one class number per prediction: targets {p.shape[:-1]}",
+            fix="one-hot targets need categorical_crossentropy, or np.argmax(targets, axis=-1) first"
+            if one_hot
+            else "check that targets and predictions have the same number of samples",
+        )

@@ -29,8 +29,9 @@ class Loss:
 
     Args:
         name: shown in logs and graphs.
-        reduction: "sum_over_batch_size" or "mean": sum(value · weight) / number of values; "mean_with_sample_weight":
-            divided by the sum of the weights; "sum"; "none" or None: the numbers of the samples.
+        reduction: "sum_over_batch_size" or "mean": sum(value · weight) / number of values;
+            "mean_with_sample_weight": divided by the sum of the weights; "sum"; "none" or None: the numbers
+            of the samples.
         dtype: computed in this; `keras.config.floatx()` by default.
     """
 
@@ -56,8 +57,11 @@ class Loss:
         """
         with name_scope(self.name):
             y_pred = as_dtype(y_pred, self._dtype, "y_pred")
-            y_true = (convert(y_true, name="y_true") if self.integer_targets
-                      else as_dtype(y_true, self._dtype, "y_true"))
+            y_true = (
+                convert(y_true, name="y_true")
+                if self.integer_targets
+                else as_dtype(y_true, self._dtype, "y_true")
+            )
             values = as_dtype(self.call(y_true, y_pred), self._dtype, "loss values")
             return self._reduce(values, sample_weight, self.mask(y_true, y_pred))
 
@@ -86,7 +90,9 @@ class Loss:
         return ops.reduce_mean(values)
 
     def _masked(self, weights: Tensor | None, mask: Tensor) -> Tensor:
-        """Weights that are 0 outside the mask; scaled so that a mean over all samples is one over those that count."""
+        """Weights that are 0 outside the mask; scaled so that a mean over all samples is one over those that
+        count.
+        """
         if self.reduction in ("sum_over_batch_size", "mean"):
             share = ops.cast(ops.size(mask), self._dtype)
             mask = mask * ops.divide_no_nan(share, ops.reduce_sum(mask))
@@ -106,8 +112,14 @@ class Loss:
 class LossFunctionWrapper(Loss):
     """A loss made of a function fn(y_true, y_pred, **kwargs) that returns a number per sample."""
 
-    def __init__(self, fn: Callable, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype=None,
-                 **kwargs):
+    def __init__(
+        self,
+        fn: Callable,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype=None,
+        **kwargs,
+    ):
         super().__init__(name, reduction, dtype)
         self.fn, self.fn_kwargs = fn, kwargs
 
@@ -117,8 +129,13 @@ class LossFunctionWrapper(Loss):
         values = self.fn(y_true, y_pred, **self.fn_kwargs)
         if values is None:
             name = getattr(self.fn, "__name__", repr(self.fn))
-            raise InvalidArgumentError(f"the loss function {name} returned None", where=f"loss {self.name}", got="None",
-                                       wanted="a tensor with one number per sample", fix="end the function with return")
+            raise InvalidArgumentError(
+                f"the loss function {name} returned None",
+                where=f"loss {self.name}",
+                got="None",
+                wanted="a tensor with one number per sample",
+                fix="end the function with return",
+            )
         return values
 
     def get_config(self):

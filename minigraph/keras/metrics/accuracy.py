@@ -1,7 +1,8 @@
 """Accuracies: the share of right answers.
 
-The functions give 1 or 0 per sample. Without weights the metrics count right answers of a whole batch with one operation,
-because in a small network's training step the accuracy would otherwise cost as much as the training.
+The functions give 1 or 0 per sample. Without weights the metrics count right answers of a whole batch with
+one operation, because in a small network's training step the accuracy would otherwise cost as much as the
+training.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from minigraph.keras import config
 from minigraph.keras.losses.functions import prepare, same_rank
 from minigraph.keras.metrics.base import MeanMetricWrapper, row_count
 from minigraph.keras.naming import name_scope
-from minigraph.ops.dataflow import accumulate_mean, binary_matches, categorical_matches, sparse_categorical_matches
+from minigraph.ops.dataflow import (
+    accumulate_mean,
+    binary_matches,
+    categorical_matches,
+    sparse_categorical_matches,
+)
 from minigraph.ops.dispatch import convert
 from minigraph.tensor import Tensor
 
@@ -163,8 +169,14 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
 
     direction = "up"
 
-    def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype=None,
-                 from_sorted_ids: bool = False):
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype=None,
+        from_sorted_ids: bool = False,
+    ):
         from minigraph.keras.arguments import refuse_unsupported
+
         refuse_unsupported("SparseTopKCategoricalAccuracy", from_sorted_ids=(from_sorted_ids, False))
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)

@@ -1,6 +1,7 @@
-"""Metrics: numbers collected over batches. The state lies in variables, so that updates can be part of a program.
+"""Metrics: numbers collected over batches. The state lies in variables, so that updates can be part of a
+program.
 
-    result = total / count,   total += sum of the samples' values,   count += number of samples      (Mean)
+result = total / count,   total += sum of the samples' values,   count += number of samples      (Mean)
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from minigraph.tensor import Tensor
 
 
 class Metric:
-    """Base of all metrics: create state with `add_variable` in __init__, override `update_state` and `result`.
+    """Base of all metrics: create state with `add_variable` in __init__, override `update_state` and
+    `result`.
 
     Args:
         dtype: of the state and the result; `keras.config.floatx()` by default.
@@ -44,18 +46,22 @@ class Metric:
     def dtype(self) -> str:
         return self._dtype.name
 
-    def add_variable(self, shape: Sequence[int], initializer, dtype=None, aggregation: str = "sum",
-                     name: str | None = None) -> Variable:
+    def add_variable(
+        self, shape: Sequence[int], initializer, dtype=None, aggregation: str = "sum", name: str | None = None
+    ) -> Variable:
         """Create one piece of state."""
         initializer = initializers.get(initializer)
         dtype = find_dtype(dtype or self._dtype)
-        variable = Variable(lambda: initializer(tuple(shape), dtype=dtype.name), trainable=False,
-                            name=name or "variable")
+        variable = Variable(
+            lambda: initializer(tuple(shape), dtype=dtype.name), trainable=False, name=name or "variable"
+        )
         variable.path = f"{self.name}/{variable.name}"
         self._own_variables.append(variable)
         return variable
 
-    def add_weight(self, shape: Sequence[int] = (), initializer=None, dtype=None, name: str | None = None) -> Variable:
+    def add_weight(
+        self, shape: Sequence[int] = (), initializer=None, dtype=None, name: str | None = None
+    ) -> Variable:
         """Create one piece of state; zeros by default."""
         return self.add_variable(shape, "zeros" if initializer is None else initializer, dtype, name=name)
 
@@ -98,7 +104,9 @@ class Metric:
 
 
 def samplewise(values: Tensor, weights: Tensor | None, reduce: Callable) -> tuple[Tensor, Tensor | None]:
-    """One number per sample, times its weight, and the weights per sample; `reduce` joins the numbers of one sample."""
+    """One number per sample, times its weight, and the weights per sample; `reduce` joins the numbers of one
+    sample.
+    """
     if weights is not None:
         values, weights = same_rank(values, weights)
         if len(values.shape) > len(weights.shape):
@@ -161,8 +169,8 @@ class Mean(Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values, sample_weight=None) -> None:
-        """Add values, one per sample (further axes are averaged), or one scalar that stands for `sample_weight`
-        samples."""
+        """Add values, one per sample (further axes are averaged), or one scalar that stands for
+        `sample_weight` samples."""
         with name_scope(self.name):
             values, weights = _in_dtype(self, values, sample_weight)
             if values.shape == () and (weights is None or weights.shape == ()):
@@ -178,8 +186,10 @@ class Mean(Metric):
 
 def _in_dtype(metric: Metric, values, weights) -> tuple[Tensor, Tensor | None]:
     dtype = metric._dtype
-    return (as_dtype(values, dtype, "values"),
-            None if weights is None else as_dtype(weights, dtype, "sample_weight"))
+    return (
+        as_dtype(values, dtype, "values"),
+        None if weights is None else as_dtype(weights, dtype, "sample_weight"),
+    )
 
 
 class MeanMetricWrapper(Mean):
@@ -189,6 +199,7 @@ class MeanMetricWrapper(Mean):
         super().__init__(name or automatic_name(type(self).__name__), dtype)
         self.fn, self.fn_kwargs = fn, kwargs
         from minigraph.keras import losses
+
         if self.direction is None and (fn in losses.FUNCTIONS or isinstance(fn, losses.Loss)):
             self.direction = "down"
 

@@ -46,20 +46,31 @@ class _Confusion(Metric):
                 t, p = (self._one_class(x) for x in (t, p))
             yes = ops.cast(ops.not_equal(t, 0.0), self._dtype)
             weight = ops.ones_like(p) if sample_weight is None else self._spread(sample_weight, p)
-            positives, negatives = ops.reshape(yes * weight, [-1, 1]), ops.reshape((1.0 - yes) * weight, [-1, 1])
+            positives, negatives = (
+                ops.reshape(yes * weight, [-1, 1]),
+                ops.reshape((1.0 - yes) * weight, [-1, 1]),
+            )
             limits = np.asarray(self.thresholds, self._dtype.numpy_dtype).reshape(-1, 1)
             said_yes = ops.cast(ops.reshape(p, [1, -1]) > limits, self._dtype)
             right, wrong = (ops.reshape(ops.matmul(said_yes, x), [-1]) for x in (positives, negatives))
-            found = {"true_positives": right, "false_positives": wrong,
-                     "true_negatives": ops.reduce_sum(negatives) - wrong,
-                     "false_negatives": ops.reduce_sum(positives) - right}
+            found = {
+                "true_positives": right,
+                "false_positives": wrong,
+                "true_negatives": ops.reduce_sum(negatives) - wrong,
+                "false_negatives": ops.reduce_sum(positives) - right,
+            }
             for count in self.counts:
                 getattr(self, count).assign_add(found[count])
 
     def _one_class(self, x: Tensor) -> Tensor:
         if len(x.shape) < 2:
-            raise ShapeError(f"{type(self).__name__}: class_id needs a column per class", where=self.name,
-                             got=f"shape {x.shape}", wanted="shape (samples, classes)", fix="leave class_id out")
+            raise ShapeError(
+                f"{type(self).__name__}: class_id needs a column per class",
+                where=self.name,
+                got=f"shape {x.shape}",
+                wanted="shape (samples, classes)",
+                fix="leave class_id out",
+            )
         return x[..., self.class_id]
 
     def _spread(self, weights, p: Tensor) -> Tensor:
@@ -76,8 +87,13 @@ class _Confusion(Metric):
 def _parse(where: str, thresholds: Any, default: float = 0.5) -> list[float]:
     found = [default] if thresholds is None else list(np.atleast_1d(thresholds))
     if any(t is None or not 0 <= t <= 1 for t in found):
-        raise InvalidArgumentError(f"{where}: thresholds must lie between 0 and 1", where=where, got=repr(thresholds),
-                                   wanted="numbers from 0 to 1", fix="thresholds=0.5")
+        raise InvalidArgumentError(
+            f"{where}: thresholds must lie between 0 and 1",
+            where=where,
+            got=repr(thresholds),
+            wanted="numbers from 0 to 1",
+            fix="thresholds=0.5",
+        )
     return [float(t) for t in found]
 
 
@@ -124,8 +140,14 @@ class _Share(_Confusion):
 
     direction = "up"
 
-    def __init__(self, thresholds=None, top_k: int | None = None, class_id: int | None = None,
-                 name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        thresholds=None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype=None,
+    ):
         refuse_unsupported(type(self).__name__, top_k=(top_k, None))
         super().__init__(_parse(type(self).__name__, thresholds), class_id, name, dtype)
         self.init_thresholds = thresholds
@@ -135,7 +157,12 @@ class _Share(_Confusion):
         return self._of_thresholds(ops.divide_no_nan(right, right + other))
 
     def get_config(self):
-        return {**super().get_config(), "thresholds": self.init_thresholds, "top_k": None, "class_id": self.class_id}
+        return {
+            **super().get_config(),
+            "thresholds": self.init_thresholds,
+            "top_k": None,
+            "class_id": self.class_id,
+        }
 
 
 class Precision(_Share):
@@ -162,7 +189,8 @@ class AUC(_Confusion):
     Args:
         num_thresholds: how many points of the curve are computed.
         curve: "ROC" or "PR".
-        summation_method: "interpolation" (trapezoids; for PR after Davis & Goadrich 2006), "minoring", "majoring".
+        summation_method: "interpolation" (trapezoids; for PR after Davis & Goadrich 2006), "minoring",
+            "majoring".
         thresholds: the points, instead of num_thresholds evenly spaced ones.
         from_logits: predictions are logits; their sigmoid is taken first.
     """
@@ -170,21 +198,43 @@ class AUC(_Confusion):
     counts = _COUNTS
     direction = "up"
 
-    def __init__(self, num_thresholds: int = 200, curve: str = "ROC", summation_method: str = "interpolation",
-                 name: str | None = None, dtype=None, thresholds: Sequence[float] | None = None, multi_label: bool = False,
-                 num_labels: int | None = None, label_weights=None, from_logits: bool = False):
-        refuse_unsupported("AUC", multi_label=(multi_label, False), num_labels=(num_labels, None),
-                           label_weights=(label_weights, None))
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        dtype=None,
+        thresholds: Sequence[float] | None = None,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights=None,
+        from_logits: bool = False,
+    ):
+        refuse_unsupported(
+            "AUC",
+            multi_label=(multi_label, False),
+            num_labels=(num_labels, None),
+            label_weights=(label_weights, None),
+        )
         self.curve = one_of("AUC", "curve", curve.upper(), ("ROC", "PR"))
-        self.summation_method = one_of("AUC", "summation_method", summation_method.lower(),
-                                       ("interpolation", "minoring", "majoring"))
+        self.summation_method = one_of(
+            "AUC", "summation_method", summation_method.lower(), ("interpolation", "minoring", "majoring")
+        )
         if thresholds is None and num_thresholds <= 1:
-            raise InvalidArgumentError("AUC: num_thresholds must be above 1", where="AUC",
-                                       got=f"num_thresholds={num_thresholds}", wanted="an int > 1",
-                                       fix="num_thresholds=200")
+            raise InvalidArgumentError(
+                "AUC: num_thresholds must be above 1",
+                where="AUC",
+                got=f"num_thresholds={num_thresholds}",
+                wanted="an int > 1",
+                fix="num_thresholds=200",
+            )
         self.init_thresholds, self.from_logits = thresholds, from_logits
-        inner = (sorted(_parse("AUC", thresholds)) if thresholds is not None
-                 else [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)])
+        inner = (
+            sorted(_parse("AUC", thresholds))
+            if thresholds is not None
+            else [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+        )
         self.num_thresholds = len(inner) + 2
         # The ends lie just outside, so that predictions of exactly 0 and 1 are on the right side.
         super().__init__([-config.epsilon(), *inner, 1.0 + config.epsilon()], None, name, dtype)
@@ -211,7 +261,9 @@ class AUC(_Confusion):
 
     @staticmethod
     def _interpolated_precision(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        """Between two thresholds precision is not linear in recall; the counts are (Davis & Goadrich 2006)."""
+        """Between two thresholds precision is not linear in recall; the counts are (Davis & Goadrich
+        2006).
+        """
         said_yes = tp + fp
         d_tp, d_yes = tp[:-1] - tp[1:], said_yes[:-1] - said_yes[1:]
         slope = ops.divide_no_nan(d_tp, ops.maximum(d_yes, 0.0))
@@ -223,8 +275,13 @@ class AUC(_Confusion):
         return ops.reduce_sum(ops.divide_no_nan(area, ops.maximum(tp[1:] + fn[1:], 0.0)))
 
     def get_config(self):
-        found = {**super().get_config(), "num_thresholds": self.num_thresholds, "curve": self.curve,
-                 "summation_method": self.summation_method, "from_logits": self.from_logits}
+        found = {
+            **super().get_config(),
+            "num_thresholds": self.num_thresholds,
+            "curve": self.curve,
+            "summation_method": self.summation_method,
+            "from_logits": self.from_logits,
+        }
         return found if self.init_thresholds is None else {**found, "thresholds": self.thresholds[1:-1]}
 
 
@@ -232,23 +289,41 @@ class FBetaScore(Metric):
     """(1 + β²) · precision · recall / (β² · precision + recall), per class
 
     Args:
-        average: None for one score per class, "micro" (all counts together), "macro" (mean), "weighted" (by frequency).
+        average: None for one score per class, "micro" (all counts together), "macro" (mean), "weighted" (by
+            frequency).
         beta: how much more recall counts than precision.
         threshold: what a prediction must exceed; None takes each row's largest.
     """
 
     direction = "up"
 
-    def __init__(self, average: str | None = None, beta: float = 1.0, threshold: float | None = None,
-                 name: str | None = "fbeta_score", dtype=None):
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = "fbeta_score",
+        dtype=None,
+    ):
         super().__init__(dtype, name)
         self.average = one_of(type(self).__name__, "average", average, (None, "micro", "macro", "weighted"))
-        for argument, value, wanted, fits in (("beta", beta, "a float above 0", isinstance(beta, float) and beta > 0),
-                                              ("threshold", threshold, "None, or a float above 0 and at most 1",
-                                               threshold is None or isinstance(threshold, float) and 0 < threshold <= 1)):
+        for argument, value, wanted, fits in (
+            ("beta", beta, "a float above 0", isinstance(beta, float) and beta > 0),
+            (
+                "threshold",
+                threshold,
+                "None, or a float above 0 and at most 1",
+                threshold is None or isinstance(threshold, float) and 0 < threshold <= 1,
+            ),
+        ):
             if not fits:
-                raise InvalidArgumentError(f"{type(self).__name__}: {argument} cannot be {value!r}", where=self.name,
-                                           got=repr(value), wanted=wanted, fix=f"leave {argument} out")
+                raise InvalidArgumentError(
+                    f"{type(self).__name__}: {argument} cannot be {value!r}",
+                    where=self.name,
+                    got=repr(value),
+                    wanted=wanted,
+                    fix=f"leave {argument} out",
+                )
         self.beta, self.threshold = beta, threshold
         self._built = False
 
@@ -260,15 +335,20 @@ class FBetaScore(Metric):
             shape = () if self.average == "micro" else (p.shape[-1],)
             self.true_positives, self.false_positives, self.false_negatives, self.intermediate_weights = (
                 self.add_variable(shape, "zeros", name=name)
-                for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"))
+                for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
+            )
             self._built = True
         if self.threshold is None:
             said_yes = ops.logical_and(p >= ops.reduce_max(p, axis=-1, keepdims=True), ops.abs(p) > 1e-9)
         else:
             said_yes = p > self.threshold
         yes = ops.cast(said_yes, self._dtype)
-        for state, values in ((self.true_positives, yes * t), (self.false_positives, yes * (1.0 - t)),
-                              (self.false_negatives, (1.0 - yes) * t), (self.intermediate_weights, t)):
+        for state, values in (
+            (self.true_positives, yes * t),
+            (self.false_positives, yes * (1.0 - t)),
+            (self.false_negatives, (1.0 - yes) * t),
+            (self.intermediate_weights, t),
+        ):
             if sample_weight is not None:
                 values = values * ops.expand_dims(as_dtype(sample_weight, self._dtype, "sample_weight"), 1)
             state.assign_add(ops.reduce_sum(values, axis=None if self.average == "micro" else 0))
@@ -285,14 +365,24 @@ class FBetaScore(Metric):
         return score if self.average is None else ops.reduce_mean(score)
 
     def get_config(self):
-        return {**super().get_config(), "average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {
+            **super().get_config(),
+            "average": self.average,
+            "beta": self.beta,
+            "threshold": self.threshold,
+        }
 
 
 class F1Score(FBetaScore):
     """2 · precision · recall / (precision + recall), per class; see FBetaScore."""
 
-    def __init__(self, average: str | None = None, threshold: float | None = None, name: str | None = "f1_score",
-                 dtype=None):
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = "f1_score",
+        dtype=None,
+    ):
         super().__init__(average, 1.0, threshold, name, dtype)
 
     def get_config(self):

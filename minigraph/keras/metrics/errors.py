@@ -1,4 +1,6 @@
-"""Metrics that are the mean of a loss over all samples, and two made of sums: root mean squared error and R²."""
+"""Metrics that are the mean of a loss over all samples, and two made of sums: root mean squared error and
+R².
+"""
 
 from __future__ import annotations
 
@@ -98,35 +100,70 @@ class Poisson(MeanMetricWrapper):
 class BinaryCrossentropy(MeanMetricWrapper):
     """mean(−t ln p − (1 − t) ln(1 − p))"""
 
-    def __init__(self, name: str | None = "binary_crossentropy", dtype=None, from_logits: bool = False,
-                 label_smoothing: float = 0):
-        super().__init__(functions.binary_crossentropy, name, dtype, from_logits=from_logits,
-                         label_smoothing=label_smoothing)
+    def __init__(
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ):
+        super().__init__(
+            functions.binary_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+        )
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
     """−Σ t ln p, targets one-hot"""
 
-    def __init__(self, name: str | None = "categorical_crossentropy", dtype=None, from_logits: bool = False,
-                 label_smoothing: float = 0, axis: int = -1):
-        super().__init__(functions.categorical_crossentropy, name, dtype, from_logits=from_logits,
-                         label_smoothing=label_smoothing, axis=axis)
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ):
+        super().__init__(
+            functions.categorical_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
     """−ln p[t], targets class numbers"""
 
-    def __init__(self, name: str | None = "sparse_categorical_crossentropy", dtype=None, from_logits: bool = False,
-                 ignore_class: int | None = None, axis: int = -1):
-        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits,
-                         ignore_class=ignore_class, axis=axis)
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+    ):
+        super().__init__(
+            functions.sparse_categorical_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            axis=axis,
+        )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         # As in Keras, the ignored samples are left out of the count only when there are weights.
         mask = functions.counted(y_true, convert(y_pred, name="y_pred"), self.fn_kwargs["ignore_class"])
         if sample_weight is not None and mask is not None:
-            mask, sample_weight = same_rank(ops.cast(mask, self._dtype),
-                                            as_dtype(sample_weight, self._dtype, "sample_weight"))
+            mask, sample_weight = same_rank(
+                ops.cast(mask, self._dtype), as_dtype(sample_weight, self._dtype, "sample_weight")
+            )
             sample_weight = sample_weight * mask
         super().update_state(y_true, y_pred, sample_weight)
 
@@ -157,17 +194,27 @@ class R2Score(Metric):
     """1 − Σ (t − p)² / Σ (t − mean t)², per column: 1 is perfect, 0 is no better than the mean.
 
     Args:
-        class_aggregation: "uniform_average" of the columns, "variance_weighted_average", or None for one per column.
+        class_aggregation: "uniform_average" of the columns, "variance_weighted_average", or None for one per
+            column.
     """
 
     direction = "up"
 
-    def __init__(self, class_aggregation: str | None = "uniform_average", num_regressors: int = 0,
-                 name: str | None = "r2_score", dtype=None):
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = "r2_score",
+        dtype=None,
+    ):
         super().__init__(dtype, name)
         refuse_unsupported("R2Score", num_regressors=(num_regressors, 0))
-        self.class_aggregation = one_of("R2Score", "class_aggregation", class_aggregation,
-                                        (None, "uniform_average", "variance_weighted_average"))
+        self.class_aggregation = one_of(
+            "R2Score",
+            "class_aggregation",
+            class_aggregation,
+            (None, "uniform_average", "variance_weighted_average"),
+        )
         self._built = False
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -176,14 +223,19 @@ class R2Score(Metric):
             _check_columns("R2Score", t, p)
             self.sum, self.squared_sum, self.residual, self.count = (
                 self.add_variable((p.shape[-1],), "zeros", name=name)
-                for name in ("sum", "squared_sum", "residual", "count"))
+                for name in ("sum", "squared_sum", "residual", "count")
+            )
             self._built = True
         weights = ops.ones_like(t)
         if sample_weight is not None:
             given = as_dtype(sample_weight, self._dtype, "sample_weight")
             weights = weights * (ops.expand_dims(given, -1) if len(given.shape) == 1 else given)
-        for state, values in ((self.sum, t), (self.squared_sum, t * t), (self.residual, ops.square(t - p)),
-                              (self.count, ops.ones_like(t))):
+        for state, values in (
+            (self.sum, t),
+            (self.squared_sum, t * t),
+            (self.residual, ops.square(t - p)),
+            (self.count, ops.ones_like(t)),
+        ):
             state.assign_add(ops.reduce_sum(values * weights, axis=0))
 
     def result(self):
@@ -203,6 +255,10 @@ class R2Score(Metric):
 
 def _check_columns(metric: str, t, p) -> None:
     if len(t.shape) != 2 or len(p.shape) != 2 or p.shape[-1] is None:
-        raise ShapeError(f"{metric} works on tables", where=metric, got=f"targets {t.shape}, predictions {p.shape}",
-                         wanted="shapes (samples, columns) with a known number of columns",
-                         fix="reshape both to (samples, columns)")
+        raise ShapeError(
+            f"{metric} works on tables",
+            where=metric,
+            got=f"targets {t.shape}, predictions {p.shape}",
+            wanted="shapes (samples, columns) with a known number of columns",
+            fix="reshape both to (samples, columns)",
+        )

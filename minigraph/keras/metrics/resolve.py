@@ -1,4 +1,6 @@
-"""Which metric a name given to `compile` means: "accuracy" depends on the shapes of targets and predictions."""
+"""Which metric a name given to `compile` means: "accuracy" depends on the shapes of targets and
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from minigraph.keras.naming import object_name
 
 
 def kind_of_answer(target_shape: Sequence[int | None], output_shape: Sequence[int | None]) -> str:
-    """"binary" (one number per sample), "sparse" (a class number against a row of scores) or "categorical" (one-hot).
+    """ "binary" (one number per sample), "sparse" (a class number against a row of scores) or "categorical"
+    (one-hot).
 
     Decided by shapes alone, as Keras does.
     """
@@ -26,9 +29,13 @@ def resolve(identifier: Any, target_shape: Sequence[int | None], output_shape: S
     "accuracy" and "acc" become binary, sparse or categorical accuracy by the shapes of a batch.
     """
     from minigraph.keras import metrics
+
     if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
-        kinds = {"binary": metrics.BinaryAccuracy, "sparse": metrics.SparseCategoricalAccuracy,
-                 "categorical": metrics.CategoricalAccuracy}
+        kinds = {
+            "binary": metrics.BinaryAccuracy,
+            "sparse": metrics.SparseCategoricalAccuracy,
+            "categorical": metrics.CategoricalAccuracy,
+        }
         return kinds[kind_of_answer(target_shape, output_shape)](name=identifier)
     found = metrics.get(identifier)
     name = identifier if isinstance(identifier, str) else object_name(found)

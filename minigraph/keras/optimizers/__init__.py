@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minigraph.errors import InvalidArgumentError, UnsupportedError, did_you_mean
+from minigraph.errors import InvalidArgumentError
+from minigraph.keras.arguments import missing_name
 from minigraph.keras.optimizers import schedules
-from minigraph.keras.optimizers.algorithms import (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop)
+from minigraph.keras.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from minigraph.keras.optimizers.optimizer import Optimizer
 from minigraph.keras.serialization import Registry, serialize
 
 _CLASSES = [SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Nadam, RMSprop, Optimizer]
-_registry = Registry("optimizer", "keras.optimizers", _CLASSES, {c.__name__.lower(): c for c in _CLASSES},
-                     functions_only=True)
-__all__ = [*(c.__name__ for c in _CLASSES), "deserialize", "get", "schedules", "serialize"]
+_registry = Registry(
+    "optimizer", "keras.optimizers", _CLASSES, {c.__name__.lower(): c for c in _CLASSES}, functions_only=True
+)
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
@@ -27,10 +43,12 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
 
 
 def get(identifier: str | Mapping | Optimizer | None) -> Optimizer | None:
-    """The optimizer called `identifier`, in upper or lower case, with its default settings; objects pass through.
+    """The optimizer called `identifier`, in upper or lower case, with its default settings; objects pass
+    through.
 
     Raises:
-        UnknownNameError: with the closest known name. InvalidArgumentError: for anything that is no optimizer.
+        UnknownNameError: with the closest known name. InvalidArgumentError: for anything that is no
+            optimizer.
     """
     if isinstance(identifier, str):
         identifier = {"class_name": identifier}
@@ -38,15 +56,15 @@ def get(identifier: str | Mapping | Optimizer | None) -> Optimizer | None:
         identifier = deserialize(identifier)
     if identifier is None or isinstance(identifier, Optimizer):
         return identifier
-    raise InvalidArgumentError(f"{identifier!r} is not an optimizer", where="keras.optimizers.get",
-                               got=repr(identifier)[:80], wanted="a name or an optimizer object",
-                               fix="'adam', or keras.optimizers.Adam(learning_rate=0.001)")
+    raise InvalidArgumentError(
+        f"{identifier!r} is not an optimizer",
+        where="keras.optimizers.get",
+        got=repr(identifier)[:80],
+        wanted="a name or an optimizer object",
+        fix="'adam', or keras.optimizers.Adam(learning_rate=0.001)",
+    )
 
 
 def __getattr__(name: str):
-    if name.startswith("_"):
-        raise AttributeError(name)
-    fix = ("the optimizers of keras.optimizers are the current ones: remove `.legacy`" if name == "legacy"
-           else did_you_mean(name, [c.__name__ for c in _CLASSES]))
-    raise UnsupportedError(f"keras.optimizers.{name} is not supported", where="minigraph.keras.optimizers", got=name,
-                           wanted="a supported optimizer", fix=fix)
+    legacy = {"legacy": "the optimizers of keras.optimizers are the current ones: remove `.legacy`"}
+    raise missing_name("keras.optimizers", name, [c.__name__ for c in _CLASSES], legacy)

@@ -1,4 +1,5 @@
-"""The optimizers, each by its own formula; g is the gradient, η the learning rate, t the number of the step from 1.
+"""The optimizers, each by its own formula; g is the gradient, η the learning rate, t the number of the step
+from 1.
 
 The first five are native operations (`minigraph.ops.optimizers`), which step all variables at once.
 """
@@ -18,13 +19,26 @@ class SGD(Optimizer):
     Robbins & Monro 1951, Polyak 1964, Nesterov 1983.
     """
 
-    def __init__(self, learning_rate=0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay=None,
-                 clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         if not isinstance(momentum, float) or not 0 <= momentum <= 1:
-            raise InvalidArgumentError("SGD: momentum must be a float from 0 to 1", where="SGD",
-                                       got=f"momentum={momentum!r}", wanted="a float from 0.0 to 1.0",
-                                       fix="momentum=0.9")
+            raise InvalidArgumentError(
+                "SGD: momentum must be a float from 0 to 1",
+                where="SGD",
+                got=f"momentum={momentum!r}",
+                wanted="a float from 0.0 to 1.0",
+                fix="momentum=0.9",
+            )
         self.momentum, self.nesterov = momentum, nesterov
 
     def build(self, variables):
@@ -34,8 +48,16 @@ class SGD(Optimizer):
 
     def update_all(self, gradients, variables, learning_rate):
         momentums = self.state_of(self.momentums, variables) if self.momentum else []
-        sgd_update(gradients, variables, momentums, learning_rate, self._iterations, self.momentum, self.nesterov,
-                   **self.decay_arguments(variables))
+        sgd_update(
+            gradients,
+            variables,
+            momentums,
+            learning_rate,
+            self._iterations,
+            self.momentum,
+            self.nesterov,
+            **self.decay_arguments(variables),
+        )
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
@@ -47,39 +69,93 @@ class Adam(Optimizer):
     Kingma & Ba 2015; with amsgrad (Reddi et al. 2018) the largest s so far stands in for s.
     """
 
-    def __init__(self, learning_rate=0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 amsgrad: bool = False, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def build(self, variables):
         if not self.built:
             super().build(variables)
-            self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
-            self.velocity_hats = self.add_optimizer_variables(variables, "velocity_hat") if self.amsgrad else []
+            self.momentums, self.velocities = self.add_optimizer_variables(
+                variables, ["momentum", "velocity"]
+            )
+            self.velocity_hats = (
+                self.add_optimizer_variables(variables, "velocity_hat") if self.amsgrad else []
+            )
 
     def update_all(self, gradients, variables, learning_rate):
-        adam_update(gradients, variables, self.state_of(self.momentums, variables),
-                    self.state_of(self.velocities, variables), learning_rate, self._iterations, self.beta_1, self.beta_2,
-                    self.epsilon, self.state_of(self.velocity_hats, variables) if self.amsgrad else (),
-                    **self.decay_arguments(variables))
+        adam_update(
+            gradients,
+            variables,
+            self.state_of(self.momentums, variables),
+            self.state_of(self.velocities, variables),
+            learning_rate,
+            self._iterations,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            self.state_of(self.velocity_hats, variables) if self.amsgrad else (),
+            **self.decay_arguments(variables),
+        )
 
     def get_config(self):
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon,
-                "amsgrad": self.amsgrad}
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "amsgrad": self.amsgrad,
+        }
 
 
 class AdamW(Adam):
     """Adam with weight decay beside it: v ← v − weight_decay · η v first (Loshchilov & Hutter 2019)."""
 
-    def __init__(self, learning_rate=0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
-                 epsilon: float = 1e-7, amsgrad: bool = False, clipnorm=None, clipvalue=None, global_clipnorm=None,
-                 **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         if weight_decay is None:
-            raise InvalidArgumentError("AdamW needs a weight_decay", where="AdamW", got="weight_decay=None",
-                                       wanted="a float", fix="use Adam, or weight_decay=0.004")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue,
-                         global_clipnorm, **kwargs)
+            raise InvalidArgumentError(
+                "AdamW needs a weight_decay",
+                where="AdamW",
+                got="weight_decay=None",
+                wanted="a float",
+                fix="use Adam, or weight_decay=0.004",
+            )
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            amsgrad,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            **kwargs,
+        )
 
 
 class RMSprop(Optimizer):
@@ -88,8 +164,19 @@ class RMSprop(Optimizer):
     centered: the square of the mean gradient is subtracted from s; momentum: the steps are summed with it.
     """
 
-    def __init__(self, learning_rate=0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-                 centered: bool = False, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
@@ -98,25 +185,49 @@ class RMSprop(Optimizer):
             super().build(variables)
             self.velocities = self.add_optimizer_variables(variables, "velocity")
             self.momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum > 0 else []
-            self.averages = self.add_optimizer_variables(variables, "average_gradient") if self.centered else []
+            self.averages = (
+                self.add_optimizer_variables(variables, "average_gradient") if self.centered else []
+            )
 
     def update_all(self, gradients, variables, learning_rate):
-        rmsprop_update(gradients, variables, self.state_of(self.velocities, variables), learning_rate, self._iterations,
-                       self.rho, self.momentum, self.epsilon,
-                       self.state_of(self.momentums, variables) if self.momentum > 0 else (),
-                       self.state_of(self.averages, variables) if self.centered else (),
-                       **self.decay_arguments(variables))
+        rmsprop_update(
+            gradients,
+            variables,
+            self.state_of(self.velocities, variables),
+            learning_rate,
+            self._iterations,
+            self.rho,
+            self.momentum,
+            self.epsilon,
+            self.state_of(self.momentums, variables) if self.momentum > 0 else (),
+            self.state_of(self.averages, variables) if self.centered else (),
+            **self.decay_arguments(variables),
+        )
 
     def get_config(self):
-        return {**super().get_config(), "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon,
-                "centered": self.centered}
+        return {
+            **super().get_config(),
+            "rho": self.rho,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "centered": self.centered,
+        }
 
 
 class Adagrad(Optimizer):
     """s ← s + g², v ← v − η g / √(s + ε) (Duchi et al. 2011)"""
 
-    def __init__(self, learning_rate=0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-                 weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
@@ -127,19 +238,39 @@ class Adagrad(Optimizer):
             self.accumulators = self.add_optimizer_variables(variables, "accumulator", start)
 
     def update_all(self, gradients, variables, learning_rate):
-        adagrad_update(gradients, variables, self.state_of(self.accumulators, variables), learning_rate,
-                       self._iterations, self.epsilon, **self.decay_arguments(variables))
+        adagrad_update(
+            gradients,
+            variables,
+            self.state_of(self.accumulators, variables),
+            learning_rate,
+            self._iterations,
+            self.epsilon,
+            **self.decay_arguments(variables),
+        )
 
     def get_config(self):
-        return {**super().get_config(), "initial_accumulator_value": self.initial_accumulator_value,
-                "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "initial_accumulator_value": self.initial_accumulator_value,
+            "epsilon": self.epsilon,
+        }
 
 
 class Adamax(Optimizer):
     """m ← m + (1 − β₁)(g − m), u ← max(β₂ u, |g|), v ← v − η m / ((1 − β₁ᵗ)(u + ε)) (Kingma & Ba 2015)"""
 
-    def __init__(self, learning_rate=0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
@@ -167,8 +298,18 @@ class Nadam(Optimizer):
         v ← v − η (μₜ₊₁ m / (1 − Mₜ₊₁) + (1 − μₜ) g / (1 − Mₜ)) / (√(s / (1 − β₂ᵗ)) + ε)
     """
 
-    def __init__(self, learning_rate=0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
@@ -176,7 +317,7 @@ class Nadam(Optimizer):
         if not self.built:
             super().build(variables)
             self.means, self.squares = self.add_optimizer_variables(variables, ["momentum", "velocity"])
-            self.product = self.add_variable((), "ones", name="product")
+            self.product = self.add_variable((), "ones")
 
     def update_all(self, gradients, variables, learning_rate):
         self.product.assign(self.product.value() * self._momentum(1, self.product.dtype))
@@ -194,7 +335,9 @@ class Nadam(Optimizer):
         product = ops.cast(self.product.value(), dtype)
         mean.assign_add((gradient - mean.value()) * (1.0 - self.beta_1))
         square.assign_add((ops.square(gradient) - square.value()) * (1.0 - self.beta_2))
-        ahead = following * mean.value() / (1.0 - product * following) + (1.0 - now) * gradient / (1.0 - product)
+        ahead = following * mean.value() / (1.0 - product * following) + (1.0 - now) * gradient / (
+            1.0 - product
+        )
         step = ops.cast(self._iterations.value() + 1, dtype)
         spread = square.value() / (1.0 - ops.pow(self.beta_2, step))
         variable.assign_sub(ahead * learning_rate / (ops.sqrt(spread) + self.epsilon))
@@ -206,8 +349,17 @@ class Nadam(Optimizer):
 class Adadelta(Optimizer):
     """s ← ρ s + (1 − ρ) g², d = −g √(u + ε) / √(s + ε), u ← ρ u + (1 − ρ) d², v ← v + η d (Zeiler 2012)"""
 
-    def __init__(self, learning_rate=0.001, rho: float = 0.95, epsilon: float = 1e-7, weight_decay=None, clipnorm=None,
-                 clipvalue=None, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs)
         self.rho, self.epsilon = rho, epsilon
 
@@ -215,7 +367,8 @@ class Adadelta(Optimizer):
         if not self.built:
             super().build(variables)
             self.squares, self.steps = self.add_optimizer_variables(
-                variables, ["accumulated_grad", "accumulated_delta_var"])
+                variables, ["accumulated_grad", "accumulated_delta_var"]
+            )
 
     def update_step(self, gradient, variable, learning_rate):
         (square,), (steps,) = self.state_of(self.squares, [variable]), self.state_of(self.steps, [variable])

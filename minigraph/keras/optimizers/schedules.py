@@ -1,4 +1,6 @@
-"""Learning rates that change with the step: functions of the optimizer's step counter, computed in the program itself."""
+"""Learning rates that change with the step: functions of the optimizer's step counter, computed in the
+program itself.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from minigraph.tensor import Tensor
 
 
 class LearningRateSchedule:
-    """Base: override `__call__(step)`, which gives the learning rate of step number `step` (0 is the first)."""
+    """Base: override `__call__(step)`, which gives the learning rate of step number `step` (0 is the
+    first).
+    """
 
     def __call__(self, step) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
@@ -47,8 +51,13 @@ class _Decay(LearningRateSchedule):
 
 def _positive(schedule: str, argument: str, value) -> None:
     if value <= 0:
-        raise InvalidArgumentError(f"{schedule}: {argument} must be above 0", where=schedule, got=f"{argument}={value}",
-                                   wanted="a number of steps", fix=f"{argument}=1000")
+        raise InvalidArgumentError(
+            f"{schedule}: {argument} must be above 0",
+            where=schedule,
+            got=f"{argument}={value}",
+            wanted="a number of steps",
+            fix=f"{argument}=1000",
+        )
 
 
 class ExponentialDecay(_Decay):
@@ -58,8 +67,14 @@ class ExponentialDecay(_Decay):
     0.02500...
     """
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
-                 name: str = "ExponentialDecay"):
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ):
         _positive("ExponentialDecay", "decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
@@ -71,15 +86,28 @@ class ExponentialDecay(_Decay):
         return self.initial_learning_rate * ops.pow(float(self.decay_rate), passed)
 
     def get_config(self):
-        return {"initial_learning_rate": self.initial_learning_rate, "decay_steps": self.decay_steps,
-                "decay_rate": self.decay_rate, "staircase": self.staircase, "name": self.name}
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
 
 
 class InverseTimeDecay(_Decay):
-    """initial / (1 + decay_rate · step / decay_steps): Keras 2's `decay` argument is decay_rate with decay_steps=1."""
+    """initial / (1 + decay_rate · step / decay_steps): Keras 2's `decay` argument is decay_rate with
+    decay_steps=1.
+    """
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
-                 name: str = "InverseTimeDecay"):
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ):
         _positive("InverseTimeDecay", "decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
@@ -91,15 +119,29 @@ class InverseTimeDecay(_Decay):
         return self.initial_learning_rate / (1.0 + self.decay_rate * passed)
 
     def get_config(self):
-        return {"initial_learning_rate": self.initial_learning_rate, "decay_steps": self.decay_steps,
-                "decay_rate": self.decay_rate, "staircase": self.staircase, "name": self.name}
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
 
 
 class PolynomialDecay(_Decay):
-    """(initial − end) · (1 − step / decay_steps)^power + end; with cycle=True decay_steps grows to the next multiple."""
+    """(initial − end) · (1 − step / decay_steps)^power + end; with cycle=True decay_steps grows to the next
+    multiple.
+    """
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001,
-                 power: float = 1.0, cycle: bool = False, name: str = "PolynomialDecay"):
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ):
         _positive("PolynomialDecay", "decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
@@ -114,9 +156,14 @@ class PolynomialDecay(_Decay):
         return span * ops.pow(1.0 - step / steps, float(self.power)) + self.end_learning_rate
 
     def get_config(self):
-        return {"initial_learning_rate": self.initial_learning_rate, "decay_steps": self.decay_steps,
-                "end_learning_rate": self.end_learning_rate, "power": self.power, "cycle": self.cycle,
-                "name": self.name}
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+            "cycle": self.cycle,
+            "name": self.name,
+        }
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -128,11 +175,13 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __init__(self, boundaries: Sequence[int], values: Sequence[float], name: str = "PiecewiseConstant"):
         if len(boundaries) != len(values) - 1:
-            raise InvalidArgumentError("PiecewiseConstantDecay: there must be one value more than boundaries",
-                                       where="PiecewiseConstantDecay",
-                                       got=f"{len(boundaries)} boundaries, {len(values)} values",
-                                       wanted=f"{len(boundaries) + 1} values",
-                                       fix="PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])")
+            raise InvalidArgumentError(
+                "PiecewiseConstantDecay: there must be one value more than boundaries",
+                where="PiecewiseConstantDecay",
+                got=f"{len(boundaries)} boundaries, {len(values)} values",
+                wanted=f"{len(boundaries) + 1} values",
+                fix="PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])",
+            )
         self.boundaries, self.values, self.name = boundaries, values, name
 
     def __call__(self, step):
@@ -151,14 +200,26 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 class CosineDecay(_Decay):
     """initial · ((1 − alpha) · (1 + cos(π · step / decay_steps)) / 2 + alpha) (Loshchilov & Hutter 2017).
 
-    With warmup_target the rate first rises in a straight line to it, during warmup_steps, and falls from there.
+    With warmup_target the rate first rises in a straight line to it, during warmup_steps, and falls from
+    there.
     """
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
-                 warmup_target: float | None = None, warmup_steps: int = 0):
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ):
         _positive("CosineDecay", "decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
-            initial_learning_rate, decay_steps, alpha, name)
+            initial_learning_rate,
+            decay_steps,
+            alpha,
+            name,
+        )
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
     def _fall(self, step: Tensor, start: float) -> Tensor:
@@ -177,16 +238,30 @@ class CosineDecay(_Decay):
         return ops.where(step < float(self.warmup_steps), rising, falling)
 
     def get_config(self):
-        return {"initial_learning_rate": self.initial_learning_rate, "decay_steps": self.decay_steps,
-                "alpha": self.alpha, "name": self.name, "warmup_target": self.warmup_target,
-                "warmup_steps": self.warmup_steps}
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "alpha": self.alpha,
+            "name": self.name,
+            "warmup_target": self.warmup_target,
+            "warmup_steps": self.warmup_steps,
+        }
 
 
 class CosineDecayRestarts(_Decay):
-    """Cosine decay that starts anew, each time t_mul times as long and m_mul times as high (Loshchilov & Hutter 2017)."""
+    """Cosine decay that starts anew, each time t_mul times as long and m_mul times as high (Loshchilov &
+    Hutter 2017).
+    """
 
-    def __init__(self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
-                 alpha: float = 0.0, name: str = "SGDRDecay"):
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ):
         _positive("CosineDecayRestarts", "first_decay_steps", first_decay_steps)
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
@@ -207,11 +282,27 @@ class CosineDecayRestarts(_Decay):
         return self.initial_learning_rate * ((1.0 - self.alpha) * cosine + self.alpha)
 
     def get_config(self):
-        return {"initial_learning_rate": self.initial_learning_rate, "first_decay_steps": self.first_decay_steps,
-                "t_mul": self.t_mul, "m_mul": self.m_mul, "alpha": self.alpha, "name": self.name}
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "first_decay_steps": self.first_decay_steps,
+            "t_mul": self.t_mul,
+            "m_mul": self.m_mul,
+            "alpha": self.alpha,
+            "name": self.name,
+        }
 
 
-_registry = Registry("learning rate schedule", "keras.optimizers.schedules",
-                     [LearningRateSchedule, ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay,
-                      CosineDecay, CosineDecayRestarts])
+_registry = Registry(
+    "learning rate schedule",
+    "keras.optimizers.schedules",
+    [
+        LearningRateSchedule,
+        ExponentialDecay,
+        InverseTimeDecay,
+        PolynomialDecay,
+        PiecewiseConstantDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+    ],
+)
 deserialize, serialize = _registry.deserialize, _serialize

@@ -22,7 +22,7 @@ from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, Unsup
 from minigraph.graph import Graph, Value, current_graph
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
-from minigraph.run import eager
+from minigraph.run import eager, recording
 from minigraph.run.eager import EagerTensor
 from minigraph.run.interpret import interpret
 from minigraph.run.variable import Variable
@@ -103,7 +103,8 @@ class ConcreteFunction:
 
     def run(self, tensors: Sequence[EagerTensor]) -> Any:
         if eager.tapes and self._is_watched(tensors):
-            known = interpret(self.graph, dict(zip(self.inputs, tensors, strict=True)))
+            run = interpret if recording.active is None else recording.active.run_graph
+            known = run(self.graph, dict(zip(self.inputs, tensors, strict=True)))
             return self._pack([known[id(v)] for v in self.outputs])
         program = self._programs.get(tuple([t.spec for t in tensors])) or self.program([t.spec for t in tensors])
         blocks = program.run_addresses([t.address for t in tensors])

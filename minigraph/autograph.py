@@ -1,5 +1,0 @@
-"""AutoGraph (being written)."""
-
-
-def convert(function):
-    return function
