@@ -9,12 +9,13 @@ softmax and sigmoid leave their input on their result, and the cross-entropies u
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from minigraph.graph import Value
 from minigraph.tensor import Tensor
 
 
-def remember_logits(probabilities: Tensor, logits: Tensor) -> Tensor:
+def remember_logits(probabilities: Any, logits: Tensor) -> Tensor:
     """`probabilities`, with the `logits` they were computed from."""
     probabilities.logits = logits
     return probabilities

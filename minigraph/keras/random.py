@@ -63,7 +63,7 @@ class SeedGenerator:
                 wanted="an int or None",
                 fix="SeedGenerator(42)",
             )
-        self.state = Variable(np.array([seed, 0], "int64"), trainable=False, name="seed_generator_state")
+        self.state: Any = Variable(np.array([seed, 0], "int64"), trainable=False, name="seed_generator_state")
         self.state.path = f"{self.name}/{self.state.name}"
 
     @property

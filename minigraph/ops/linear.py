@@ -110,7 +110,7 @@ def _batched(emitter, value, ref, batch_shape):
 
 
 class BiasAdd(Elementwise):
-    """out = x + bias, along the last axis"""
+    """out = value + bias, along the last axis"""
 
     function = "add"
     arguments = ("value", "bias")

@@ -30,6 +30,9 @@ class Contribution:
     #: This is term `number` of `count` of the target's gradient.
     number: int
     count: int
+    #: The ops the gradient rule computed it with, in order (none when what arrived is passed on as it is); the gradient
+    #: that arrived is called "g" there.
+    steps: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,33 @@ def _known(tensors: Sequence, names: _Names, number: Callable) -> tuple[Named, .
     return tuple(found)
 
 
+def _rule_steps(gradient: Tensor, arrived: set[int], maker_of: Callable[[Tensor], Any], names: _Names,
+                number: Callable[[Tensor], np.ndarray | None]) -> tuple[Event, ...]:
+    """How a gradient rule computed one term: the calls between what arrived and the term."""
+    makers: dict[int, Any] = {}
+    waiting = [gradient]
+    while waiting:
+        tensor = waiting.pop()
+        maker = None if variable_key(tensor) in arrived else maker_of(tensor)
+        if maker is not None and id(maker[1]) not in makers:
+            makers[id(maker[1])] = maker
+            waiting += maker[1].inputs
+
+    def named(tensors) -> tuple[Named, ...]:
+        known = ((t, number(t)) for t in tensors)
+        return tuple(Named("g" if variable_key(t) in arrived else names.of(t), value)
+                     for t, value in known if value is not None)
+    return tuple(Event("backward", call.op.name, call.op.name, call.op.equation, named(call.inputs), named(call.outputs),
+                       arguments=call.op.arguments, settings=_settings(call.op, call.attrs))
+                 for _, call in sorted(makers.values(), key=lambda maker: maker[0]))
+
+
 def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor], np.ndarray | None],
-                     line_of: Callable[[Any], SourceLine | None]) -> list[Event]:
-    """The events of one backward walk: per call what arrived, what it sent where, and which sums that completed."""
+                     line_of: Callable[[Any], SourceLine | None], maker_of: Callable[[Tensor], Any]) -> list[Event]:
+    """The events of one backward walk: per call what arrived, what it sent where, and which sums that completed.
+
+    `maker_of` gives (position, call) for what a gradient rule computed, None for every other tensor.
+    """
     counts = {key: len(terms) for key, terms in result.contributions.items()}
     sent: dict[int, list[Contribution]] = {}
     by_call: dict[int, list] = {}
@@ -154,12 +178,13 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
             by_call.setdefault(id(term.call), []).append(term)
     events = []
     for call in reversed(list(result.calls)):
-        arrived = []
+        arrived, arrived_keys = [], set()
         for out in call.outputs:
             gradient = result.gradients.get(variable_key(out))
             value = None if gradient is None else number(gradient)
             if value is not None:
                 arrived.append(Named(names.of(out), value))
+                arrived_keys.add(variable_key(gradient))
         contributions, sums = [], []
         for term in sorted(by_call.get(id(call), ()), key=lambda t: t.position):
             target = call.inputs[term.position]
@@ -169,7 +194,7 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
                 continue
             terms_so_far = sent.setdefault(key, [])
             contribution = Contribution(names.of(call.outputs[0]), names.of(target), value, len(terms_so_far) + 1,
-                                        counts[key])
+                                        counts[key], _rule_steps(term.gradient, arrived_keys, maker_of, names, number))
             terms_so_far.append(contribution)
             contributions.append(contribution)
             total = number(result.gradients[key])
@@ -232,7 +257,8 @@ class _GraphRun:
     def events(self) -> list[Event]:
         """Forwards, backwards, updates."""
         backward = [event for result in self.graph.backwards for event in _backward_events(
-            result, self.names, lambda t: self.values.get(id(t)), lambda call: call.source)]
+            result, self.names, lambda t: self.values.get(id(t)), lambda call: call.source,
+            lambda t: (t.node.order, t.node) if t.node.order in result.made and t.node.inputs else None)]
         return [*self.forward, *backward, *self.updates]
 
     def _input(self, value: Value) -> None:
@@ -404,11 +430,13 @@ class EagerRecorder:
         """Called after every gradient rule has run."""
         if self._paused or any(isinstance(gradient, Value) for gradient in result.gradients.values()):
             return
+        makers = {id(out): (i, call) for i, call in enumerate(self._pending) for out in call.outputs}
         self._walking, self._pending = False, []
         self._names.of_gradients(result)
         self._computed = {key: tensor for key, tensor in self._computed.items() if self._names.has(key)}
         self.recording.events += _backward_events(
-            result, self._names, _array, lambda call: self._lines.get(id(call.outputs[0])))
+            result, self._names, _array, lambda call: self._lines.get(id(call.outputs[0])),
+            lambda tensor: makers.get(id(tensor)))
         self._walked = True
 
     # -- writing down

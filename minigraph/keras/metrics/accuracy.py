@@ -85,7 +85,7 @@ class _Counted(MeanMetricWrapper):
         """The number of right answers of a batch, or None when the shapes ask for the general way."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
         t, p = convert(y_true, name="y_true"), convert(y_pred, name="y_pred")
         count = None
         if sample_weight is None and p.dtype is self._dtype:

@@ -52,7 +52,7 @@ class Metric:
         """Create one piece of state."""
         initializer = initializers.get(initializer)
         dtype = find_dtype(dtype or self._dtype)
-        variable = Variable(
+        variable: Any = Variable(
             lambda: initializer(tuple(shape), dtype=dtype.name), trainable=False, name=name or "variable"
         )
         variable.path = f"{self.name}/{variable.name}"
@@ -203,7 +203,7 @@ class MeanMetricWrapper(Mean):
         if self.direction is None and (fn in losses.FUNCTIONS or isinstance(fn, losses.Loss)):
             self.direction = "down"
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
         """Add a batch of targets and predictions."""
         super().update_state(self.fn(y_true, y_pred, **self.fn_kwargs), sample_weight)
 

@@ -142,7 +142,7 @@ class Optimizer:
 
     # -- state
     def _new_variable(self, name: str, value) -> Variable:
-        variable = Variable(value, trainable=False, name=name)
+        variable: Any = Variable(value, trainable=False, name=name)
         variable.path = f"{self.name}/{name}"
         self._variables.append(variable)
         return variable
