@@ -50,10 +50,10 @@ def run_tape():
     Returns 0 when finished, -1 at a HOST instruction (continue after it with START), else the error code of the
     instruction at STOPPED_AT.
     """
-    from numba import int64
+    from numba import int64, uint8
 
     from kernels import simd
-    words = simd.view(int64)
+    words, flags = simd.view(int64), simd.view(uint8)
     call_kernel, pause = simd.call_kernel, simd.spin_pause
     load_, store_, swap_, compare_swap = simd.atomic_load, simd.atomic_store, simd.atomic_swap, simd.compare_swap
     lock, unlock, broadcast = simd.mutex_lock, simd.mutex_unlock, simd.cond_broadcast
@@ -132,7 +132,7 @@ def run_tape():
                     pc = tape[row]
                 elif kind == JUMP_IF_FALSE:
                     block = tape[row + 1]
-                    if words(block, 1)[0] & 255 == 0:
+                    if flags(words(block, 1)[0], 1)[0] == 0:
                         pc = tape[row]
                     else:
                         pc += 1

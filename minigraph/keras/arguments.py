@@ -58,15 +58,21 @@ def one_of(where: str, name: str, value: Any, allowed: tuple) -> Any:
     return value
 
 
-def missing_name(namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
-                 ) -> Exception:
+def missing_name(
+    namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
+) -> Exception:
     """What a module's `__getattr__` raises for a name it does not have.
 
-    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is. Python and its
-    tools look for others (`hasattr`): an AttributeError. `instead` says what to use for some of them.
+    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is. Python
+    and its tools look for others (`hasattr`): an AttributeError. `instead` says what to use for some of them.
     """
     fix = (instead or {}).get(name)
     if not name[:1].isupper() and fix is None:
         return AttributeError(f"{namespace} has no attribute {name!r}")
-    return UnsupportedError(f"{namespace}.{name} is not supported", where=namespace, got=name,
-                            wanted="one of the names below", fix=fix or did_you_mean(name, known))
+    return UnsupportedError(
+        f"{namespace}.{name} is not supported",
+        where=namespace,
+        got=name,
+        wanted="one of the names below",
+        fix=fix or did_you_mean(name, known),
+    )

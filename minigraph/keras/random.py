@@ -63,8 +63,9 @@ class SeedGenerator:
                 wanted="an int or None",
                 fix="SeedGenerator(42)",
             )
-        self.state: Any = Variable(np.array([seed, 0], "int64"), trainable=False, name="seed_generator_state")
-        self.state.path = f"{self.name}/{self.state.name}"
+        state: Any = Variable(np.array([seed, 0], "int64"), trainable=False, name="seed_generator_state")
+        state.path = f"{self.name}/{state.name}"
+        self.state: Variable = state
 
     @property
     def variables(self) -> list[Variable]:

@@ -185,9 +185,9 @@ class Registry:
 
     def _refuse(self, identifier: Any) -> None:
         raise InvalidArgumentError(
-            f"{identifier!r} is not a {self.kind}",
+            f"{identifier!r} is no {self.kind}",
             where=self.where,
             got=f"{type(identifier).__name__} {identifier!r}"[:100],
-            wanted=f"a {self.kind}'s name, its config, its class, an instance or a function",
+            wanted="a name, a config, a class, an instance or a function",
             fix=f"pass for example {next(iter(self.known))!r}",
         )

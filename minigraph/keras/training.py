@@ -46,6 +46,12 @@ class _Loop:
 
     def __init__(self, program: Program, position: Variable, names: list[str]):
         self.program, self.position, self.log_names = program, position, names
+        #: How long a step took last time; 0 before the first.
+        self.seconds_per_step = 0.0
+
+    def steps_per_slice(self) -> int:
+        """How many steps to run before looking up."""
+        return int(_SLICE_SECONDS / self.seconds_per_step) + 1 if self.seconds_per_step else 1
 
 
 class Trainer:
@@ -62,9 +68,12 @@ class Trainer:
         self._loss_tracker: Any = None
         self._run_eagerly = False
         self._programs: dict[tuple, Any] = {}
+        #: Metrics set as attributes of the model or its layers; None until looked for.
+        self._own_metrics: list | None = None
 
     def _forget_programs(self) -> None:
         self.__dict__["_programs"] = {}
+        self.__dict__["_own_metrics"] = None
 
     # -- compile
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None,
@@ -107,8 +116,10 @@ class Trainer:
             found += self._compiled_loss.trackers
         if self._compiled_metrics is not None:
             found += self._compiled_metrics.flat()
-        own = [m for layer in self._flatten_layers() for m in layer._children() if isinstance(m, metrics_module.Metric)]
-        return found + [m for m in own if not any(m is f for f in found)]
+        if self._own_metrics is None:
+            self._own_metrics = [m for layer in self._flatten_layers() for m in layer._children()
+                                 if isinstance(m, metrics_module.Metric)]
+        return found + [m for m in self._own_metrics if not any(m is f for f in found)]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -279,18 +290,18 @@ class Trainer:
         step, last = first, first + steps
         begin, end = (callbacks.on_train_batch_begin, callbacks.on_train_batch_end) if kind == "train" else (
             callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
-        chunk = 1
         while step < last and not (kind == "train" and self.stop_training):
             whole = step < full
             loop = self._array_loop(kind, data, batch if whole else data.count - full * batch)
-            count = 1 if batch_hooks or not whole else min(chunk, full - step, last - step)
+            count = 1 if batch_hooks or not whole else min(loop.steps_per_slice(), full - step, last - step)
             loop.position.set_array(np.int64(step * batch))
             begin(step)
             started = time.perf_counter()
             blocks = loop.program.run_addresses(addresses, count)
-            seconds = time.perf_counter() - started
+            seconds = (time.perf_counter() - started) / count
+            # The first step also settles memory and caches; believe it only until there is a better figure.
+            loop.seconds_per_step = seconds if count > 1 else max(seconds, _SLICE_SECONDS / 16)
             step += count
-            chunk = max(1, min(int(count * _SLICE_SECONDS / max(seconds, 1e-9)), count * 4))
             logs = self._logs(loop, blocks)
             end(step - 1, logs)
         return logs

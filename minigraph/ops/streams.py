@@ -198,6 +198,11 @@ def set_seed(seed: int) -> None:
         stream.array[2] = start
 
 
+def global_seed() -> int | None:
+    """The seed given to `set_seed`, or None."""
+    return _seeds.seed
+
+
 def _op_seeds(op_seed: int | None, graph: Graph | None) -> tuple[int, int] | None:
     """(graph seed, op seed) by TensorFlow's rules; None where nothing was seeded."""
     seed = _seeds.seed if graph is None else _graph_seed(graph)

@@ -155,10 +155,17 @@ def _rule_steps(gradient: Tensor, arrived: set[int], maker_of: Callable[[Tensor]
             makers[id(maker[1])] = maker
             waiting += maker[1].inputs
 
-    def named(tensors) -> tuple[Named, ...]:
+    made = {variable_key(out): call.op.name for _, call in makers.values() for out in call.outputs}
+
+    def name(tensor: Tensor) -> str:
+        key = variable_key(tensor)
+        if key in arrived:
+            return "g"
+        return made[key] if key in made and not names.is_gradient(tensor) else names.of(tensor)
+
+    def named(tensors: Sequence[Tensor]) -> tuple[Named, ...]:
         known = ((t, number(t)) for t in tensors)
-        return tuple(Named("g" if variable_key(t) in arrived else names.of(t), value)
-                     for t, value in known if value is not None)
+        return tuple(Named(name(t), value) for t, value in known if value is not None)
     return tuple(Event("backward", call.op.name, call.op.name, call.op.equation, named(call.inputs), named(call.outputs),
                        arguments=call.op.arguments, settings=_settings(call.op, call.attrs))
                  for _, call in sorted(makers.values(), key=lambda maker: maker[0]))

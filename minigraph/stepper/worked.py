@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigraph.dtypes import as_dtype
 from minigraph.ops.elementwise import Elementwise
 from minigraph.ops.registry import OPS
+from minigraph.spec import describe
 from minigraph.stepper.events import Contribution, Event, Named, Recording
 
 #: Sums longer than this are shown with their first and last terms.
@@ -45,8 +47,9 @@ def in_formula(value) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def shape_text(array: np.ndarray) -> str:
-    return "×".join(map(str, array.shape)) if array.shape else "scalar"
+def spec_text(array: np.ndarray) -> str:
+    """dtype and shape as graphs print them: `f32[2,3]`."""
+    return describe(array.shape, as_dtype(array.dtype))
 
 
 def array_lines(array: np.ndarray, width: int = 72) -> list[str]:
@@ -98,7 +101,10 @@ def _sides(event: Event) -> tuple[str, str, str]:
 
 def _names_of_inputs(event: Event) -> dict[str, int]:
     """What the equation calls each input -> its position; the last name repeats for further inputs."""
-    return {name: i for i, name in enumerate(event.arguments[:len(event.inputs)])}
+    names = event.arguments
+    if len(event.inputs) == 1 and names and not re.search(rf"\b{re.escape(names[0])}\b", _sides(event)[2]):
+        names = ("x",)
+    return {name: i for i, name in enumerate(names[:len(event.inputs)])}
 
 
 def _substitute(text: str, replacements: Mapping[str, str]) -> str:
@@ -182,6 +188,7 @@ def _elementwise_cell(event: Event, out: Named) -> list[str]:
     if not sign or len(event.inputs) > len(event.arguments) or any(
             np.broadcast_shapes(x.value.shape, out.value.shape) != out.value.shape for x in event.inputs):
         return []
+    right = re.sub(r", (along|with|accurate) .*", "", right)
     index = (0,) * out.value.ndim
     numbers = {argument: in_formula(_read(event.inputs[i].value, index)) for argument, i in inputs.items()}
     return [f"{out.name}{_at(index)} = {_substitute(right, numbers)} = {number(out.value[index])}"]
@@ -277,7 +284,8 @@ def worked_cell(event: Event) -> list[str]:
         return []
     if event.op in _CELLS:
         return _CELLS[event.op](event, out)
-    return _elementwise_cell(event, out) if isinstance(OPS.get(event.op), Elementwise) else []
+    computes = isinstance(OPS.get(event.op), Elementwise) and event.op != "broadcast_like"
+    return _elementwise_cell(event, out) if computes else []
 
 
 def worked_update(event: Event) -> list[str]:

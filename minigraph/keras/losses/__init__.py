@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigraph.keras.losses import functions
 from minigraph.keras.losses.functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -224,8 +223,6 @@ class CategoricalCrossentropy(_Configured):
 class SparseCategoricalCrossentropy(_Configured):
     """−ln p[t], targets class numbers"""
 
-    integer_targets = True
-
     def __init__(
         self,
         from_logits=False,
@@ -244,9 +241,6 @@ class SparseCategoricalCrossentropy(_Configured):
             ignore_class=ignore_class,
             axis=axis,
         )
-
-    def mask(self, y_true, y_pred):
-        return functions.counted(y_true, y_pred, self.fn_kwargs["ignore_class"])
 
 
 class BinaryFocalCrossentropy(_Configured):
@@ -404,6 +398,4 @@ def resolve(
     if found is None or isinstance(found, Loss):
         return found
     name = identifier if isinstance(identifier, str) else object_name(found)
-    if found is sparse_categorical_crossentropy:
-        return SparseCategoricalCrossentropy(name=name)
     return LossFunctionWrapper(found, name=name)

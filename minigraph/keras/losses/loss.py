@@ -15,7 +15,7 @@ from minigraph.dtypes import as_dtype as find_dtype
 from minigraph.errors import InvalidArgumentError
 from minigraph.keras import config
 from minigraph.keras.arguments import one_of
-from minigraph.keras.losses.functions import as_dtype, same_rank
+from minigraph.keras.losses.functions import as_dtype, counted, same_rank, sparse_categorical_crossentropy
 from minigraph.keras.naming import automatic_name, name_scope
 from minigraph.keras.serialization import serialize
 from minigraph.ops.dispatch import convert
@@ -122,6 +122,11 @@ class LossFunctionWrapper(Loss):
     ):
         super().__init__(name, reduction, dtype)
         self.fn, self.fn_kwargs = fn, kwargs
+        self.integer_targets = fn is sparse_categorical_crossentropy
+
+    def mask(self, y_true, y_pred):
+        ignored = self.fn_kwargs.get("ignore_class") if self.integer_targets else None
+        return counted(y_true, y_pred, ignored)
 
     def call(self, y_true, y_pred):
         if not self.integer_targets:
