@@ -292,6 +292,11 @@ def load(wanted: Iterable[Wanted]) -> list[int]:
         return [_addresses[k.name, d] for k, d in wanted]
 
 
+def compile_to_store(kernel_: Kernel, dtypes: Sequence[str]) -> None:
+    """Compile one kernel and store its object file, without loading it."""
+    store().write(_store_key(kernel_, dtypes), compile_object(kernel_, dtypes))
+
+
 def is_stored(kernel_: Kernel, dtypes: Sequence[str]) -> bool:
     """Whether a kernel needs no compiling: already loaded, or its object file is in the store."""
     return (kernel_.name, tuple(dtypes)) in _addresses or store().read(_store_key(kernel_, dtypes)) is not None

@@ -60,6 +60,7 @@ OURS = "minigraph"
 PEERS = {
     peer.name: peer
     for peer in (
+        Peer(OURS, "minigraph_peer", "minigraph", cache_variable="MINIGRAPH_CACHE_DIR"),
         Peer("numpy", "numpy_peer", "numpy"),
         Peer("tensorflow-eager", "tensorflow_eager", "tensorflow"),
         Peer("tensorflow-graph", "tensorflow_graph", "tensorflow"),

@@ -63,8 +63,9 @@ def missing_name(
 ) -> Exception:
     """What a module's `__getattr__` raises for a name it does not have.
 
-    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is. Python
-    and its tools look for others (`hasattr`): an AttributeError. `instead` says what to use for some of them.
+    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is.
+    Others are looked for by Python and its tools (`hasattr`): an AttributeError.
+    `instead` says what to use for some of them.
     """
     fix = (instead or {}).get(name)
     if not name[:1].isupper() and fix is None:
@@ -73,6 +74,6 @@ def missing_name(
         f"{namespace}.{name} is not supported",
         where=namespace,
         got=name,
-        wanted="one of the names below",
+        wanted="a supported name",
         fix=fix or did_you_mean(name, known),
     )

@@ -421,16 +421,12 @@ class EagerRecorder:
             return
         made = {id(seed) for seed in seeds}
         pending = [c for c in self._pending if not any(id(out) in made for out in c.outputs)]
-        wanted = {variable_key(t) for t in targets}
-        chosen = []
-        for call in reversed(pending):
-            leads = any(variable_key(out) in wanted for out in call.outputs)
-            if leads:
-                wanted.update(variable_key(t) for t in call.inputs)
-            if leads or (self._walked and call.after):
-                chosen.append(call)
-        self._flush(chosen[::-1])
+        self._pending = pending
         self._count_step()
+        chosen = _lead_to(pending, {variable_key(t) for t in targets})
+        if self._walked:
+            chosen |= _lead_to_writes(pending)
+        self._flush([call for i, call in enumerate(pending) if i in chosen])
         self._walking = True
 
     def backward_ends(self, result: Backward) -> None:
@@ -450,6 +446,9 @@ class EagerRecorder:
     def _count_step(self) -> None:
         if self._steps_left is not None:
             if self._steps_left == 0:
+                # What the last step's gradients were used for belongs to it, the next step's forward pass does not.
+                updates = _lead_to_writes(self._pending)
+                self._flush([call for i, call in enumerate(self._pending) if i in updates])
                 raise RecordingComplete
             self._steps_left -= 1
 
@@ -496,10 +495,15 @@ class EagerRecorder:
 
 def _lead_to_writes(calls: Sequence[_EagerCall]) -> set[int]:
     """Positions of the calls that write variables, and of those whose results go into one."""
-    wanted: set[int] = set()
-    found = set()
+    written = [i for i, call in enumerate(calls) if call.after]
+    return _lead_to(calls, {variable_key(t) for i in written for t in calls[i].inputs}) | set(written)
+
+
+def _lead_to(calls: Sequence[_EagerCall], targets: set[int]) -> set[int]:
+    """Positions of the calls that tensors of these identities are computed with."""
+    wanted, found = set(targets), set()
     for i in reversed(range(len(calls))):
-        if calls[i].after or any(variable_key(out) in wanted for out in calls[i].outputs):
+        if any(variable_key(out) in wanted for out in calls[i].outputs):
             found.add(i)
             wanted.update(variable_key(t) for t in calls[i].inputs)
     return found

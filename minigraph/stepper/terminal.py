@@ -228,7 +228,7 @@ class _Face:
         before = {named.name: named for named in event.before}
         for i, after in enumerate(event.after):
             self._change(before.get(after.name), after)
-            for given in event.inputs if i == 0 else ():
+            for given in event.inputs if i == 0 and not filled(event) else ():
                 self._value(given)
         if event.settings:
             self._lines([", ".join(f"{key} = {value}" for key, value in event.settings)], style="dim")

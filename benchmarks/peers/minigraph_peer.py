@@ -1,0 +1,156 @@
+"""minigraph: training steps as `tf.function`, epochs as Keras `fit`, single kernels as prepared calls into given memory.
+
+Knows nothing about timing.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("MINIGRAPH_QUIET", "1")
+
+from collections.abc import Callable
+
+import minigraph as tf
+import numpy as np
+from kernels.tape import thread_count
+from minigraph import keras
+
+from benchmarks import inputs
+from benchmarks.peers import Runner
+from benchmarks.workloads import (
+    AdamUpdate,
+    EagerOp,
+    Elementwise,
+    FitEpoch,
+    MatMul,
+    Network,
+    Reduction,
+    Task,
+    TrainStep,
+)
+
+LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_crossentropy"}
+
+
+def make(task: Task) -> Runner | None:
+    """The task in minigraph."""
+    match task:
+        case TrainStep():
+            return _train_step(task)
+        case FitEpoch():
+            model = _model(task.network)
+            x, y = inputs.samples(task.network, task.samples)
+
+            def epoch() -> float:
+                return model.fit(x, y, batch_size=task.batch, epochs=1, verbose=0).history["loss"][0]
+
+            return Runner(epoch, _reset([*model.variables, *model.optimizer.variables]))
+        case MatMul() | Elementwise() | Reduction():
+            return _kernel(task)
+        case AdamUpdate():
+            return _adam_update(task)
+        case EagerOp():
+            a, b = map(tf.constant, inputs.operands(task))
+            return Runner({"add": lambda: a + b, "matmul": lambda: a @ b}[task.operation])
+    return None
+
+
+def _train_step(task: TrainStep) -> Runner:
+    """Forward, cross-entropy of the logits, gradients and Adam in one program."""
+    layers = len(task.network.widths) - 1
+    weights = [tf.Variable(array) for array in inputs.weights(task.network)]
+    optimizer = keras.optimizers.Adam(task.network.learning_rate)
+    optimizer.build(weights)
+    x, y = map(tf.constant, inputs.samples(task.network, task.batch))
+    one_hot = task.network.targets == "one-hot"
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            for i in range(layers):
+                x = tf.matmul(x, weights[2 * i]) + weights[2 * i + 1]
+                if i < layers - 1:
+                    x = tf.nn.relu(x)
+            losses = (tf.nn.softmax_cross_entropy_with_logits(y, x) if one_hot
+                      else tf.nn.sparse_softmax_cross_entropy_with_logits(y, x))
+            loss = tf.reduce_mean(losses)
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        return loss
+
+    return Runner(lambda: step(x, y), _reset([*weights, *optimizer.variables]))
+
+
+def _model(network: Network) -> keras.Model:
+    hidden = [keras.layers.Dense(width, "relu") for width in network.widths[1:-1]]
+    model = keras.Sequential([keras.Input((network.widths[0],)), *hidden,
+                              keras.layers.Dense(network.widths[-1], "softmax")])
+    model.compile(optimizer=keras.optimizers.Adam(network.learning_rate), loss=LOSSES[network.targets],
+                  metrics=["accuracy"])
+    model.set_weights(inputs.weights(network))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _reset(variables: list) -> Callable[[], None]:
+    start = [variable.numpy() for variable in variables]
+
+    def reset() -> None:
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+
+    return reset
+
+
+def _scratch(nbytes: int) -> np.ndarray:
+    return np.empty(nbytes, np.uint8)
+
+
+def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
+    """One kernel on arrays that are there already, as NumPy's `out=`."""
+    from kernels.fused import fused_calls
+    from kernels.gemm import matmul_calls
+    from kernels.reduce import reduce_calls
+    from kernels.run import Prepared
+    threads = thread_count()
+    operands = inputs.operands(task)
+    match task:
+        case MatMul():
+            out = np.zeros((task.rows, task.columns), np.float32)
+            calls = matmul_calls(*operands, out, 0, 1, task.rows, task.columns, task.inner, task.transpose_a,
+                                 task.transpose_b, None, "float32", threads, _scratch)
+        case Elementwise():
+            out = np.zeros(task.size, np.float32)
+            f = ("float32",)
+            steps = {"add": [("add", f, (0, 1), 2)], "relu": [("relu", f, (0,), 1)], "exp": [("exp", f, (0,), 1)],
+                     "multiply-add": [("mul", f, (0, 1), 3), ("add", f, (3, 2), 4)]}[task.expression]
+            calls = fused_calls([(a, "float32", [1]) for a in operands], [(out, "float32", steps[-1][3])], steps,
+                                (task.size,), threads, _scratch)
+        case Reduction():
+            axes = (0, 1) if task.axis is None else (task.axis,)
+            out = np.zeros([n for i, n in enumerate(task.shape) if i not in axes], np.float32)
+            calls = reduce_calls(task.operation, operands[0], out, task.shape, axes, "float32", threads, _scratch)
+    run = Prepared(calls)
+
+    def step() -> np.ndarray:
+        run()
+        return out
+
+    return Runner(step)
+
+
+def _adam_update(task: AdamUpdate) -> Runner:
+    start, gradient = inputs.operands(task)
+    parameter, slope = tf.Variable(start), tf.constant(gradient)
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build([parameter])
+
+    @tf.function
+    def update(slope):
+        optimizer.apply_gradients([(slope, parameter)])
+
+    def step() -> np.float32:
+        update(slope)
+        return parameter.array[0, 0]
+
+    return Runner(step, _reset([parameter, *optimizer.variables]))

@@ -1,0 +1,141 @@
+"""Compiling kernels ahead of their first use: which ones are worth it, and doing it in two processes.
+
+Files enter the kernel store whole or not at all, so an interrupted run leaves a correct store and the next one goes on
+where it stopped. How progress is shown is the caller's business.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import product
+from multiprocessing import get_context
+
+from kernels.jit import KERNELS, Kernel, Wanted, compile_to_store, is_stored
+
+#: The modules that declare kernels.
+FAMILIES = ("tape", "elementwise", "fused", "gemm", "matvec", "reduce", "softmax", "shape", "metrics", "optimizers",
+            "random")
+
+#: What training dense networks uses: these are compiled by default.
+COMMON = frozenset("""
+    run_tape pool_worker pool_init fused load_runs
+    identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
+    squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
+    matmul matvec reduce_sum reduce_max argmax
+    softmax softmax_grad sparse_softmax_cross_entropy sparse_softmax_cross_entropy_grad softmax_cross_entropy
+    softmax_cross_entropy_grad log_softmax log_softmax_grad
+    copy_box fill take_rows one_hot
+    categorical_matches binary_matches sparse_categorical_accuracy
+    adam sgd sgd_momentum rmsprop adagrad advance accumulate
+    random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next
+""".split())
+
+_LABELS = ("int32", "int64")
+#: dtypes by the letter a kernel's `build` calls them.
+_LETTERS = {"R": ("float32",), "L": _LABELS, "I": _LABELS, "S": ("int32", "int64")}
+#: Kernels that move bytes are compiled per item size, whatever the numbers mean.
+_MOVES_BYTES = frozenset("copy_box fill gather take_rows gather_nd scatter_nd_update one_hot load_runs".split())
+_CARRIERS = {"fill": ("uint8", "uint32", "uint64"), "copy_box": ("uint8", "uint32", "uint64"),
+             "load_runs": ("uint8", "int32", "int64")}
+
+
+def declare_all() -> None:
+    """Import every kernel family, so that `KERNELS` is complete."""
+    for family in FAMILIES:
+        importlib.import_module(f"kernels.{family}")
+
+
+def worth_compiling(everything: bool = False) -> list[Wanted]:
+    """(kernel, dtypes) to have ready, for float32 computations.
+
+    Args:
+        everything: all kernels, not only those of `COMMON`.
+    """
+    declare_all()
+    return [(kernel_, dtypes) for name, kernel_ in KERNELS.items() if everything or name in COMMON
+            for dtypes in _dtypes(kernel_)]
+
+
+def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
+    """The dtypes a float32 computation calls this kernel with."""
+    from kernels.elementwise import FUNCTIONS
+    name = kernel_.name
+    if name in FUNCTIONS:
+        function = FUNCTIONS[name]
+        if name == "cast":
+            return [("bool", "float32"), ("int32", "float32"), ("int64", "float32"), ("uint8", "float32"),
+                    ("float32", "int32")]
+        return [(dtype,) for dtype in ("float32", "bool") if dtype in function.dtypes][:1] or [
+            (dtype,) for dtype in function.dtypes[:1]]
+    if name.startswith("reduce_"):
+        return {"reduce_sum": [("float32", "float32")], "reduce_any": [("bool",)], "reduce_all": [("bool",)]}.get(
+            name, [("float32",)])
+    if name in ("argmax", "argmin"):
+        return [("float32", "int64")]
+    letters = [p.name for p in inspect.signature(kernel_.build).parameters.values()
+               if p.default is p.empty]
+    # Softmax and its sparse loss share a build: the loss takes labels besides.
+    if name == "sparse_softmax_cross_entropy":
+        letters = ["T", "L"]
+    first = _CARRIERS.get(name, ("uint32",)) if name in _MOVES_BYTES else ("float32",)
+    if name == "integer_mean":
+        first = ("int32", "int64")
+    elif name == "random_integers":
+        first = ("uint32", "uint64")
+    return list(product(*(first if letter == "T" else _LETTERS[letter] for letter in letters)))
+
+
+def warm_up(wanted: Iterable[Wanted], again: bool = False, processes: int | None = None,
+            progress: Callable[[int, int, str], None] = lambda done, total, name: None) -> int:
+    """Compile what is not stored yet.
+
+    Args:
+        wanted: see `worth_compiling`.
+        again: compile stored kernels too.
+        processes: 2 by default where there are two cores: compiling uses one core, and much memory per process.
+        progress: called as progress(done, total, name) once before and after every kernel.
+
+    Returns: how many kernels were compiled.
+    """
+    missing = [(kernel_, tuple(dtypes)) for kernel_, dtypes in dict.fromkeys(wanted)
+               if again or not is_stored(kernel_, dtypes)]
+    total = len(missing)
+    progress(0, total, "")
+    if processes is None:
+        processes = min(2, os.cpu_count() or 1)
+    # A process needs about a second to start; a few kernels are compiled sooner here.
+    if processes < 2 or total < 8:
+        for done, (kernel_, dtypes) in enumerate(missing, 1):
+            compile_to_store(kernel_, dtypes)
+            progress(done, total, kernel_.symbol(dtypes)[3:])
+        return total
+    _warm_up_in_processes(missing, processes, progress)
+    return total
+
+
+def _warm_up_in_processes(missing: Sequence[Wanted], processes: int, progress: Callable[[int, int, str], None]) -> None:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool:
+        try:
+            jobs = {pool.submit(_compile_named, kernel_.name, dtypes): kernel_.symbol(dtypes)[3:]
+                    for kernel_, dtypes in missing}
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                progress(done, len(missing), jobs[job])
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; the workers are stopped by the one that waits for them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _compile_named(name: str, dtypes: tuple[str, ...]) -> None:
+    declare_all()
+    compile_to_store(KERNELS[name], dtypes)
