@@ -158,6 +158,26 @@ def run_tape():
     return body
 
 
+@kernel("run_branches", "rows", _no_touches)
+def run_branches():
+    """Run part number `part` of several chains of instructions. The block: address of the tape's rows, then for each
+    chain its first row and the row after its last."""
+    from numba import int64
+
+    from kernels import simd
+    words = simd.view(int64)
+    call_kernel = simd.call_kernel
+
+    def body(block, part, parts):
+        rows = words(block[0], 0)
+        for row in range(block[1 + 2 * part], block[2 + 2 * part]):
+            error = call_kernel(rows[row * WORDS], rows[row * WORDS + 1], 0, 1)
+            if error != 0:
+                return error
+        return 0
+    return body
+
+
 @kernel("pool_worker", "pool", _no_touches)
 def pool_worker():
     """A worker's life: look for a part to take, run it, say so; sleep when there is nothing for a while."""
@@ -222,7 +242,7 @@ def pool_init():
 # ------------------------------------------------------------------------------------------------ the Python side
 
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-RUNTIME = ((run_tape, ()), (pool_worker, ()), (pool_init, ()))
+RUNTIME = ((run_tape, ()), (run_branches, ()), (pool_worker, ()), (pool_init, ()))
 
 #: `runner(control_address, 0, 1)`: runs a control block without the GIL. None until `runtime()` was called.
 _runner = None

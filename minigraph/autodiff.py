@@ -17,7 +17,7 @@ from minigraph.tensor import Tensor
 
 @dataclass(slots=True)
 class Contribution:
-    """One term of a gradient: what `call` sent back to its input number `position`."""
+    """One term of a gradient: what `call` sent back to number `position` of its sources (see `call_sources`)."""
 
     call: object
     position: int
@@ -90,11 +90,12 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
         return gradient
 
     for call in reversed(calls):
-        if not any(key(out) in pending for out in call.outputs) or not any(key(i) in wanted for i in call.inputs):
+        sources_here = call_sources(call)
+        if not any(key(out) in pending for out in call.outputs) or not any(key(i) in wanted for i in sources_here):
             continue
         op = call.op
         if op.no_gradient:
-            for tensor in call.inputs:
+            for tensor in sources_here:
                 result.blocked[key(tensor)] = op.no_gradient
             continue
         gradients = [total(key(out)) for out in call.outputs]
@@ -103,7 +104,7 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
         else:
             with before_call(call):
                 terms = op.gradient(call, *gradients)
-        for position, (tensor, term) in enumerate(zip(call.inputs, terms, strict=True)):
+        for position, (tensor, term) in enumerate(zip(sources_here, terms, strict=True)):
             if term is None or key(tensor) not in wanted or not is_differentiable(tensor):
                 continue
             _check(call, position, tensor, term)
@@ -116,11 +117,16 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
     return result
 
 
+def call_sources(call) -> Sequence[Tensor]:
+    """What a call computes with: its inputs, then the variables its branches or loop body read."""
+    return (*call.inputs, *call.op.reads(call)) if call.op.has_subgraphs else call.inputs
+
+
 def _reachable(calls: Sequence, sources: set[int], key: Callable[[Tensor], int]) -> set[int]:
     """Identities of tensors that depend on a source (the sources included)."""
     wanted = set(sources)
     for call in calls:
-        if any(key(tensor) in wanted for tensor in call.inputs):
+        if any(key(tensor) in wanted for tensor in call_sources(call)):
             wanted.update(key(out) for out in call.outputs)
     return wanted
 

@@ -8,7 +8,7 @@ about how nodes are computed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from minigraph.errors import InvalidArgumentError
@@ -46,6 +46,9 @@ class Value(Tensor):
 
     def __repr__(self) -> str:
         return f"<tf.Tensor '{self.name}' shape={_shape_text(self.shape)} dtype={self.dtype.name}>"
+
+    def __str__(self) -> str:
+        return f'Tensor("{self.name}", shape={_shape_text(self.shape)}, dtype={self.dtype.name})'
 
     def _no_number(self, wanted: str):
         raise InvalidArgumentError(
@@ -145,6 +148,8 @@ class Graph:
         self.constants: dict[int, tuple] = {}
         #: outer value identity -> (outer tensor, value here).
         self.captures: dict[int, tuple[Tensor, Value]] = {}
+        #: In the backward pass of a branch or loop body: gives what stands here for a value of the forward pass.
+        self.stand_in: Callable[[Value], Value] | None = None
         #: Variables made here get their values from an initialiser node, not at once (TensorFlow 1).
         self.lazy_variables = True
         #: The backward walks (see minigraph.autodiff) that built part of this graph.

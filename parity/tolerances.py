@@ -39,7 +39,9 @@ class Wider:
 #: (op, what is compared) -> more ULP in float32.
 WIDER_ULP: dict[tuple[str, str], Wider] = {}
 #: op -> a larger relative difference in float64.
-WIDER_LOGIC: dict[str, Wider] = {}
+WIDER_LOGIC: dict[str, Wider] = {
+    "nn.gelu": Wider(1e-7, "TensorFlow rounds 1/√2, √(2/π) and 1/√(2π) of its gradient to float32, also for float64"),
+}
 
 
 def few(op: str, quantity: str) -> float:

@@ -1,7 +1,7 @@
 """The ways a case runs: eagerly, as a function, in a session, unfused, lowered, and on TensorFlow itself.
 
-All of them compute the same three things: the outputs, the gradients of ½Σ w·output², and the derivatives of
-those gradients along a fixed direction. The square makes second derivatives visible for linear ops as well.
+All of them compute the same three things: the outputs, the gradients of Σ w·(y + y²) over the outputs y, and the
+derivatives of those gradients along a fixed direction. The square makes second derivatives of linear ops visible.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def everything(tf: Any, asked: Question, inputs: Sequence[Any], extra: Sequence[
         with tf.GradientTape() as inner:
             inner.watch(sources)
             outputs = _listed(case.function(tf, *inputs))
-            terms = [tf.reduce_sum(y * y * w) for y, w in zip(outputs, weights, strict=True) if w is not None]
-            loss = tf.add_n(terms) / 2
+            loss = tf.add_n([tf.reduce_sum((y + y * y) * w) for y, w in zip(outputs, weights, strict=True)
+                             if w is not None])
         first = [None if g is None else tf.convert_to_tensor(g) for g in inner.gradient(loss, sources)]
         along = [tf.reduce_sum(g * v) for g, v in zip(first, directions, strict=True) if g is not None]
         along = tf.add_n(along) if along and case.second else None

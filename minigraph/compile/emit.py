@@ -20,10 +20,12 @@ ARENA, VARIABLE, CONSTANT, INPUT, OUTPUT = "arena", "variable", "constant", "inp
 class Buffer:
     """A stretch of memory: in the arena, or a variable's, a constant's, an input's or an output's."""
 
-    __slots__ = ("kind", "size", "owner", "name", "first", "last", "offset")
+    __slots__ = ("kind", "size", "owner", "name", "dtype", "first", "last", "offset")
 
-    def __init__(self, kind: str, size: int, owner, name: str):
+    def __init__(self, kind: str, size: int, owner, name: str, dtype: str = ""):
         self.kind, self.size, self.owner, self.name = kind, size, owner, name
+        #: Name of the dtype it holds for good; "" where that depends on the value in it.
+        self.dtype = dtype
         #: First and last instruction that uses it, and where in the arena it was put; filled in by the planner.
         self.first, self.last, self.offset = None, None, None
 
@@ -68,6 +70,14 @@ class Label:
     position: int | None = None
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where a result of a subgraph should end up, and the argument whose numbers lie there until they are not needed."""
+
+    ref: Ref
+    occupant: Value | None = None
+
+
 @dataclass
 class Item:
     """One instruction and the node it belongs to."""
@@ -81,8 +91,14 @@ class Emission:
     """Everything linking needs: instructions, buffers in use, loops, inputs and outputs."""
 
     items: list[Item] = field(default_factory=list)
-    #: Instruction ranges that may run again: buffers used inside live through all of it.
+    #: Instruction ranges that may run again: buffers that come from before live through all of it.
     loops: list[tuple[int, int]] = field(default_factory=list)
+    #: Number of an instruction -> (value, value it is called from there on): what is in a buffer changes its name only.
+    renames: dict[int, list[tuple[object, object]]] = field(default_factory=dict)
+    #: Position -> operands that stand for what a variable holds just before that instruction.
+    reads: dict[int, list[Ref]] = field(default_factory=dict)
+    #: Instruction ranges whose chains run at the same time (see compile.branches).
+    branches: list = field(default_factory=list)
     inputs: list[Buffer] = field(default_factory=list)
     outputs: list[Buffer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -100,10 +116,9 @@ class Emitter:
         self._node: Node | None = None
         self._last_use: dict[int, int] = {}
         self._roots: dict[int, Value] = {}
-        self._wanted_outputs: dict[int, Buffer] = {}
+        self._targets: dict[int, Target] = {}
         self._variables: dict[int, Buffer] = {}
         self._position = 0
-        self._depth = 0
 
     # -- used by ops
     def ref(self, value: Value) -> Ref:
@@ -133,13 +148,14 @@ class Emitter:
         """The memory of a variable."""
         buffer = self._variables.get(id(variable))
         if buffer is None:
-            buffer = self._variables[id(variable)] = Buffer(VARIABLE, variable.spec.nbytes, variable, variable.name)
+            buffer = self._variables[id(variable)] = Buffer(
+                VARIABLE, variable.spec.nbytes, variable, variable.name, variable.spec.dtype.name)
         return Ref(buffer, buffer)
 
     def constant(self, array: np.ndarray, name: str = "constant") -> Ref:
         """The memory of an array that is never written."""
-        array = np.ascontiguousarray(array)
-        buffer = Buffer(CONSTANT, array.nbytes, array, name)
+        array = np.asarray(array, order="C")
+        buffer = Buffer(CONSTANT, array.nbytes, array, name, array.dtype.name)
         return Ref(buffer, buffer)
 
     def calls(self, calls: Sequence[Call]) -> None:
@@ -166,16 +182,25 @@ class Emitter:
         """Instructions from `start` to here may run again."""
         self.emission.loops.append((start.position, len(self.emission.items)))
 
-    def subgraph(self, graph: Graph, inputs: Sequence[Ref], arguments: Sequence[Value], results: Sequence[Value]
-                 ) -> list[Ref]:
-        """Emit a branch or loop body in place: `arguments` are bound to `inputs`; returns the operands of `results`."""
+    def rename(self, old: Ref, new: Ref) -> None:
+        """From here on the numbers in the buffer are those of `new`: a loop's result becomes its next state."""
+        self.emission.renames.setdefault(len(self.emission.items) - 1, []).append((old.value, new.value))
+
+    def subgraph(self, graph: Graph, inputs: Sequence[Ref], arguments: Sequence[Value], results: Sequence[Value],
+                 targets: Sequence[Target] = ()) -> list[Ref]:
+        """Emit a branch or loop body in place: `arguments` are bound to `inputs`; returns the operands of `results`.
+
+        The first results are computed where `targets` say if that can be done; the caller copies the others.
+        """
         for value, ref in zip(arguments, inputs, strict=True):
             self.bind(value, ref)
+        # References are found by identity, so what they belong to must stay.
+        self._keep.append(graph)
         saved = self._last_use, self._roots, self._position, self._node
-        self._depth += 1
         self._analyse(graph, results)
+        for value, target in zip(results, targets, strict=False):
+            self._aim(value, target)
         self._walk(graph)
-        self._depth -= 1
         self._last_use, self._roots, self._position, self._node = saved
         return [self.ref(v) for v in results]
 
@@ -186,16 +211,14 @@ class Emitter:
         for node in graph.nodes:
             if node.op.name == "placeholder":
                 value = node.outputs[0]
-                buffer = Buffer(INPUT, value.spec.nbytes, len(self.emission.inputs), node.name)
+                buffer = Buffer(INPUT, value.spec.nbytes, len(self.emission.inputs), node.name, value.dtype.name)
                 self.emission.inputs.append(buffer)
                 self.references[id(value)] = Ref(buffer, buffer)
         outputs = []
         for index, value in enumerate(fetches):
-            buffer = Buffer(OUTPUT, value.spec.nbytes, index, f"output {index}")
+            buffer = Buffer(OUTPUT, value.spec.nbytes, index, f"output {index}", value.dtype.name)
             outputs.append(buffer)
-            # An output is computed in its place when one node makes it and nobody asked for it twice.
-            if not self._is_outside(self._root(value)) and id(self._root(value)) not in self._wanted_outputs:
-                self._wanted_outputs[id(self._root(value))] = buffer
+            self._aim(value, Target(Ref(buffer, buffer)))
         self._walk(graph)
         self._node = None
         for value, buffer in zip(fetches, outputs, strict=True):
@@ -207,6 +230,12 @@ class Emitter:
     def _copy(self, source: Ref, target: Ref, value: Value) -> None:
         from kernels.shape import copy_calls
         self.calls(copy_calls(source, target, value.spec.nbytes, self.threads))
+
+    def _aim(self, value: Value, target: Target) -> None:
+        """A result is computed in its place when a node of this graph makes it and nobody asked for it before."""
+        root = self._root(value)
+        if not self._is_outside(root):
+            self._targets.setdefault(id(root), target)
 
     def _is_outside(self, value: Value) -> bool:
         """Memory that is not this program's to place: inputs, constants, variables."""
@@ -230,10 +259,11 @@ class Emitter:
             self._last_use[id(self._root(value))] = len(graph.nodes) + 1
 
     def _walk(self, graph: Graph) -> None:
-        writers = {}
+        writers: dict[int, list[float]] = {}
         for i, node in enumerate(graph.nodes):
             for variable in node.op.writes(node):
-                writers.setdefault(id(variable), []).append(i)
+                # A node with subgraphs still reads its inputs after its first writes: for them it writes earlier.
+                writers.setdefault(id(variable), []).append(i - 0.5 if node.op.has_subgraphs else i)
         for i, node in enumerate(graph.nodes):
             if node.op.name == "placeholder":
                 continue
@@ -253,10 +283,11 @@ class Emitter:
     def _read(self, node: Node, position: int, writers: dict) -> None:
         """A variable is read in place, unless something still needs the old value after the next write."""
         value, variable = node.outputs[0], node.attrs["variable"]
-        ref = self.variable(variable)
+        ref = Ref(self.variable(variable).buffer, value)
         self.references[id(value)] = ref
+        self.emission.reads.setdefault(len(self.emission.items), []).append(ref)
         last = self._last_use.get(id(value), position)
-        if self._depth or any(position < w < last for w in writers.get(id(variable), ())):
+        if any(position < w < last for w in writers.get(id(variable), ())):
             self._copy(ref, self.out(value), value)
 
     def _emit_reference(self, node: Node) -> None:
@@ -267,15 +298,22 @@ class Emitter:
         self.host(lambda arrays: op.reference(arrays, attrs), node.inputs, node.outputs)
 
     def _place(self, value: Value, over: Sequence[Value]) -> Ref:
-        wanted = self._wanted_outputs.get(id(value))
-        if wanted is not None:
-            return Ref(wanted, value)
-        if not self._depth:
-            for candidate in over:
-                root = self._root(candidate)
-                ref = self.references[id(candidate)]
-                if (ref.buffer.kind == ARENA and ref.buffer.size == value.spec.nbytes and ref.offset == 0
-                        and self._last_use.get(id(root)) == self._position):
-                    return Ref(ref.buffer, value)
+        target = self._targets.get(id(value))
+        if target is not None and self._is_vacant(target, over):
+            return target.ref if target.occupant is None else Ref(target.ref.buffer, value)
+        for candidate in over:
+            root = self._root(candidate)
+            ref = self.references[id(candidate)]
+            if (ref.buffer.kind == ARENA and ref.buffer.size == value.spec.nbytes and ref.offset == 0
+                    and not self._is_outside(root) and self._last_use.get(id(root)) == self._position):
+                return Ref(ref.buffer, value)
         self._keep.append(value)
         return Ref(Buffer(ARENA, value.spec.nbytes, None, value.node.name), value)
+
+    def _is_vacant(self, target: Target, over: Sequence[Value]) -> bool:
+        """Whether nothing needs the numbers at the target any more, or this very node may write over them."""
+        if target.occupant is None:
+            return True
+        last = self._last_use.get(id(target.occupant), -1)
+        return last < self._position or (
+            last == self._position and any(self._root(v) is target.occupant for v in over))

@@ -57,10 +57,19 @@ def plan(emission: Emission) -> MemoryPlan:
                 buffers[id(buffer)] = buffer
                 buffer.first = position
             buffer.last = position
+    # Inner loops come first, so that what an outer loop keeps alive is seen.
     for start, end in emission.loops:
         for buffer in buffers.values():
-            if buffer.first < end and buffer.last >= start:
-                buffer.first, buffer.last = min(buffer.first, start), max(buffer.last, end)
+            if buffer.first < start <= buffer.last:
+                buffer.last = max(buffer.last, end)
+            elif start <= buffer.first < end <= buffer.last:
+                buffer.first = start
+    # What runs at the same time keeps its memory from the first of it to the last.
+    for branches in emission.branches:
+        for buffer in buffers.values():
+            if buffer.first < branches.end and buffer.last >= branches.start:
+                buffer.first = min(buffer.first, branches.start)
+                buffer.last = max(buffer.last, branches.end - 1)
     placed: list[Buffer] = []
     for buffer in sorted(buffers.values(), key=lambda b: (-b.size, b.first)):
         neighbours = sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last),

@@ -7,12 +7,15 @@ a model is.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kernels import tape
+from minigraph.compile.branches import find_branches
 from minigraph.compile.emit import ARENA, CONSTANT, INPUT, VARIABLE, Emitter, HostCall, Ref
 from minigraph.compile.fuse import fuse
 from minigraph.compile.link import link
@@ -40,8 +43,12 @@ class Program:
         self.threads = threads or tape.thread_count()
         emitter = Emitter(self.threads)
         emission = emitter.run(graph, fetches)
+        emission.branches = find_branches(emission, self.threads)
         #: Where each value lies, for error messages that show numbers.
         self._ref_of = emitter.ref
+        self._branch_notes = [
+            f"{len(b.chains)} independent branches side by side: instructions " + ", ".join(
+                f"{start}-{end - 1}" for start, end in b.chains) for b in emission.branches]
         self.memory = plan(emission)
         self.notes = emission.notes
         self._references = emitter.references
@@ -62,8 +69,14 @@ class Program:
         self._run = tape.runtime()
         self._epoch = -1
         self._lock = threading.Lock()
+        #: Keeps the variables' memory alive while this program holds its addresses.
+        self._placed: list[np.ndarray] = []
         self._written = list({id(v): v for node in graph.nodes for v in node.op.writes(node)}.values())
         self._output_sizes = [spec.nbytes for spec in self.output_specs]
+        if os.environ.get("MINIGRAPH_CHECKED", "0") != "0":
+            from minigraph.compile.checked import CheckedRunner
+            self._run = CheckedRunner(self)
+        _programs.add(self)
 
     # -- running
     def run(self, inputs: Sequence[np.ndarray] = (), repeat: int = 1) -> list[np.ndarray]:
@@ -124,6 +137,7 @@ class Program:
         for variable in self._written:
             variable.own_memory()
         blocks = self._linked.blocks
+        self._placed = [variable.array for variable, _ in self._linked.variable_words]
         for variable, words in self._linked.variable_words:
             address = variable.address_for_program()
             for word, offset in words:
@@ -143,7 +157,7 @@ class Program:
             arrays = [self._array(ref, value) for ref, value in call.inputs]
             results = call.function(arrays)
             for (ref, value), result in zip(call.outputs, results or (), strict=True):
-                self._array(ref, value)[...] = result
+                self._array(ref, value)[...] = shaped_as(value, result)
         except BaseException:
             control[tape.START] = control[tape.DONE_REPEATS] = 0
             raise
@@ -181,9 +195,33 @@ class Program:
 
     def __str__(self) -> str:
         head = [f"program: {self.instruction_count} instructions, {self.threads} thread"
-                + ("s" if self.threads != 1 else ""), str(self.memory), *self.notes]
+                + ("s" if self.threads != 1 else ""), str(self.memory), *self.notes, *self._branch_notes]
         return "\n".join([*("# " + line for line in head), self.graph.text(),
                           "return " + ", ".join(self._fetch_names)])
+
+
+def shaped_as(value: Value, result) -> np.ndarray:
+    """What Python computed for `value`, which must have its shape: nothing is stretched to fit."""
+    array = np.asarray(result)
+    if array.shape != value.shape:
+        raise AssertionError(f"{value.node.op.name} gave shape {array.shape} for {value.name}, its rule says {value.shape}")
+    return array
+
+
+_programs: weakref.WeakSet[Program] = weakref.WeakSet()
+
+
+def _forget_threads_after_fork() -> None:
+    """Whoever was running a program while another thread forked does not exist in the child."""
+    memory_epoch.value += 1
+    for program in _programs:
+        program._lock = threading.Lock()
+        program.control[[tape.START, tape.DONE_REPEATS]] = 0
+        program.control[tape.REPEAT] = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads_after_fork)
 
 
 def compile_graph(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec] | Sequence[Value] = (),

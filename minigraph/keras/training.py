@@ -267,13 +267,18 @@ class Trainer:
             tensors = pack_like(nest, [ops.convert_to_tensor(a) for a in flatten(nest)])
             return _numbers(self.train_step(tensors) if kind == "train" else self.test_step(tensors))
         if kind == "train" and recording.active is not None:
-            arrays = ArrayData(nest, f"{self.name}.fit")
-            graph, inputs = self.trace_training_step(arrays)
-            recording.active.run_graph(graph, dict(zip(inputs, map(from_array, arrays.arrays), strict=True)))
-            return _numbers(self.get_metrics_result())
+            return self._run_recorded(recording.active, nest)
         loop, _ = self._batch_loop(kind, nest)
         blocks = loop.program.run_addresses([a.ctypes.data for a in flatten(nest)])
         return self._logs(loop, blocks)
+
+    def _run_recorded(self, recorder: recording.Recorder, nest: Any) -> dict:
+        """One training step, op by op, so that a recorder sees all of it."""
+        arrays = flatten(nest)
+        specs = [spec_of(a.shape, as_dtype(a.dtype)) for a in arrays]
+        graph, inputs, result, _ = self._trace("train", nest, specs, None, None)
+        known = recorder.run_graph(graph, dict(zip(inputs, map(from_array, arrays), strict=True)))
+        return {name: _number(np.asarray(known[id(value)])) for name, value in result.items()}
 
     def _logs(self, loop: _Loop, blocks: Sequence) -> dict:
         if loop.log_names:

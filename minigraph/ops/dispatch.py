@@ -92,6 +92,11 @@ def graph_scope_root(graph: Graph):
 
 
 def _capture(graph: Graph, tensor: Value) -> Value:
+    if tensor.node.op.name == "const":
+        # A constant stays one, so that shapes made of it are known inside too.
+        return import_tensor(graph, tensor.node.attrs["value"])
+    if graph.stand_in is not None:
+        return graph.stand_in(tensor)
     enclosing = graph.outer
     while enclosing is not None and enclosing is not tensor.graph:
         enclosing = enclosing.outer
@@ -102,6 +107,11 @@ def _capture(graph: Graph, tensor: Value) -> Value:
             wanted=f"tensors of graph {graph.name!r}, eager tensors or NumPy arrays",
             fix="build both in the same `with graph.as_default():`; a tensor made inside a @tf.function must be "
                 "returned from it, not kept in a global or attribute")
+    return captured(graph, tensor)
+
+
+def captured(graph: Graph, tensor: Tensor) -> Value:
+    """The placeholder in which a tensor of an enclosing graph arrives; made when there is none."""
     found = graph.captures.get(id(tensor))
     if found is None:
         inner = graph.add(OPS["placeholder"], (), {"_captured": True}, [tensor.spec], "capture").outputs[0]

@@ -50,6 +50,8 @@ class Op:
     checks_shape: ClassVar[bool] = True
     #: Eager calls are computed by the reference: the attributes differ from call to call (x[i]), or NumPy is as fast.
     eager_on_host: ClassVar[bool] = False
+    #: Runs subgraphs (branches, a loop's body), which may use variables.
+    has_subgraphs: ClassVar[bool] = False
     #: Why the gradient stops here, or "" when there is a gradient rule.
     no_gradient: ClassVar[str] = ""
 
@@ -87,7 +89,7 @@ class Op:
 
     # -- derivative
     def gradient(self, call, *output_gradients: Tensor | None) -> Sequence[Tensor | None]:
-        """Gradient for each input, given the gradient of each output.
+        """Gradient for each input (then for each variable of `reads`), given the gradient of each output.
 
         `call` has `inputs`, `outputs` and `attrs`: a graph node or a tape's record of an eager call.
         """
@@ -98,6 +100,14 @@ class Op:
     def writes(self, node: Node) -> Sequence:
         """The variables this node writes."""
         return ()
+
+    def reads(self, node: Node) -> Sequence:
+        """The variables its subgraphs read: gradients flow to them as they do to its inputs."""
+        return ()
+
+    def has_effects(self, node: Node) -> bool:
+        """Whether the node must run even when nobody needs its outputs."""
+        return self.stateful
 
     # -- computing
     def emit(self, emitter: Emitter, node: Node) -> None:

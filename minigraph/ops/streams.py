@@ -219,6 +219,11 @@ def _op_seeds(op_seed: int | None, graph: Graph | None) -> tuple[int, int] | Non
     return (0, _MAX_INT32) if pair == (0, 0) else pair
 
 
+def eager_seeds(op_seed: int | None) -> tuple[int, int]:
+    """(graph seed, op seed) of a stateful op that is made now; unpredictable where nothing was seeded."""
+    return _op_seeds(op_seed, None) or unpredictable()
+
+
 def _graph_seed(graph: Graph) -> int | None:
     """The seed of a graph: its own, that of one around it, or the global one."""
     around: Graph | None = graph

@@ -48,7 +48,8 @@ class GradientSum:
 class Event:
     """One step of a run.
 
-    `phase` is "input" (a number that came from outside), "forward", "backward" or "update". An optimizer's node gives
+    `phase` is "input" (a number that came from outside), "initial" (a variable gets its first value), "forward",
+    "backward" or "update". An optimizer's node gives
     one event per parameter: inputs are the gradient and the learning rate, `before` and `after` the parameter, its state
     and the step counter.
     """

@@ -76,10 +76,10 @@ class _Names:
         if variable is not None:
             return self.give(variable, _variable_name(variable))
         if isinstance(tensor, Value):
-            if tensor.node.op.name == "const" and tensor.spec.size == 1:
+            if tensor.node.op.name == "const" and tensor.spec.shape == ():
                 return self._number(tensor, tensor.node.attrs["value"])
             return self.give(tensor, tensor.node.name if tensor.index == 0 else tensor.name)
-        if tensor.spec.size == 1:
+        if tensor.spec.shape == ():
             return self._number(tensor, tensor)
         return self.give(tensor, _name_in_script(tensor) or "constant")
 
@@ -99,7 +99,7 @@ class _Names:
     def of_gradients(self, result: Backward) -> None:
         """Name every gradient after what it is the gradient of."""
         for terms in result.contributions.values():
-            target = terms[0].call.inputs[terms[0].position]
+            target = autodiff.call_sources(terms[0].call)[terms[0].position]
             gradient = result.gradients.get(variable_key(target))
             if gradient is not None:
                 self.give(gradient, f"gradient of {self.of(target)}")
@@ -194,7 +194,7 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
                 arrived_keys.add(variable_key(gradient))
         contributions, sums = [], []
         for term in sorted(by_call.get(id(call), ()), key=lambda t: t.position):
-            target = call.inputs[term.position]
+            target = autodiff.call_sources(call)[term.position]
             key = variable_key(target)
             value = number(term.gradient)
             if value is None:
@@ -218,13 +218,14 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
 
 
 def _update_events(op, attrs: Mapping[str, Any], name: str, inputs: tuple[Named, ...], outputs: tuple[Named, ...],
-                   before: Sequence[Named], after: Sequence[Named], line: SourceLine | None) -> list[Event]:
+                   before: Sequence[Named], after: Sequence[Named], line: SourceLine | None, phase: str = "update"
+                   ) -> list[Event]:
     """The event of an op that writes variables; an optimizer's op gives one per parameter."""
     source, text = _source(line)
     settings = tuple((k, v) for k, v in _settings(op, attrs) if k not in ("variable", "parameters"))
     count = len(attrs.get("parameters", ()))
     if not count:
-        return [Event("update", name, op.name, op.equation, inputs, outputs, source, text, op.arguments, settings,
+        return [Event(phase, name, op.name, op.equation, inputs, outputs, source, text, op.arguments, settings,
                       before=tuple(before), after=tuple(after))]
     # Written are the parameters, then each kind of state for all of them, then the step counter.
     places = [[*range(i, len(after) - 1, count), len(after) - 1] for i in range(count)]
@@ -246,6 +247,7 @@ class _GraphRun:
         self.forward: list[Event] = []
         self.updates: list[Event] = []
         self._before: list[Named] = []
+        self._introduced: set[int] = set()
         self._made = {i for result in graph.backwards for i in result.made}
         self._first_made = min(self._made, default=len(graph.nodes))
         for result in graph.backwards:
@@ -258,7 +260,7 @@ class _GraphRun:
                 self.names.same(value, tensor)
             else:
                 self.names.same(tensor, value)
-            self._input(value)
+            self._introduce([value], self.forward)
         return interpret(self.graph, feeds, nodes, self._after_node, self._before_node)
 
     def events(self) -> list[Event]:
@@ -268,10 +270,13 @@ class _GraphRun:
             lambda t: (t.node.order, t.node) if t.node.order in result.made and t.node.inputs else None)]
         return [*self.forward, *backward, *self.updates]
 
-    def _input(self, value: Value) -> None:
-        phase = self.updates if value.node.order > self._first_made else self.forward
-        phase.append(Event("input", self.names.of(value), value.node.op.name, value.node.op.equation, (),
-                           (Named(self.names.of(value), self.values[id(value)]),), *_source(value.node.source)))
+    def _introduce(self, values: Sequence[Value], events: list[Event]) -> None:
+        """Show numbers from outside where they are first used."""
+        for value in values:
+            if value.node.op.name in ("const", "read_variable", "placeholder") and id(value) not in self._introduced:
+                self._introduced.add(id(value))
+                events.append(Event("input", self.names.of(value), value.node.op.name, value.node.op.equation, (),
+                                    (Named(self.names.of(value), self.values[id(value)]),), *_source(value.node.source)))
 
     def _before_node(self, node: Node, inputs: Sequence[Tensor]) -> None:
         # An initialiser gives a variable its first value: there is none before.
@@ -286,17 +291,23 @@ class _GraphRun:
         if node.order in self._made:
             return
         if node.op.name in ("const", "read_variable"):
-            self._input(node.outputs[0])
             return
         name = self.names.of(node.outputs[0]) if node.outputs else node.name
         taken = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.inputs)
         given = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.outputs)
         written = [Named(self.names.of(v), v.array.copy()) for v in node.op.writes(node)]
         if written:
-            self.updates += _update_events(node.op, node.attrs, name, taken, given, self._before, written, node.source)
+            first = not self._before
+            phase = self.forward if first else self.updates
+            self._introduce(node.inputs, phase)
+            phase.extend(_update_events(
+                node.op, node.attrs, name, taken, given, self._before, written, node.source,
+                "initial" if first else "update"))
             return
         late = node.order > self._first_made
-        (self.updates if late else self.forward).append(Event(
+        phase = self.updates if late else self.forward
+        self._introduce(node.inputs, phase)
+        phase.append(Event(
             "update" if late else "forward", name, node.op.name, node.op.equation, taken, given, *_source(node.source),
             node.op.arguments, _settings(node.op, node.attrs)))
 
@@ -380,7 +391,12 @@ class EagerRecorder:
         self._count_calls(len(ran))
         if makes_gradients:
             self._count_step()
-        self._flush(self._pending)
+        chosen = range(len(self._pending))
+        if makes_gradients:
+            # Of what ran before a training step, only what it works on belongs to it (not the weights' initialisers).
+            chosen = sorted(_lead_to(self._pending, {variable_key(tensor) for tensor in feeds.values()})
+                            | (_lead_to_writes(self._pending) if self._walked else set()))
+        self._flush([self._pending[i] for i in chosen])
         run = _GraphRun(graph, self._names)
         self._paused = True
         try:

@@ -15,16 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from minigraph.stepper.events import Event, Named, Recording
-from minigraph.stepper.worked import (array_lines, equation, filled, gradients_so_far, number, spec_text, sum_text,
-                                      worked_cell, worked_update)
+from minigraph.stepper.worked import (array_lines, assignments, changes_nothing, equation, filled, gradients_so_far, number, spec_text, sum_text,
+                                      with_short_names, worked_cell, worked_update)
 
-_TITLES = {"forward": "Forwards", "backward": "Backwards", "update": "Update"}
-_COLOURS = {"input": "green", "forward": "cyan", "backward": "magenta", "update": "yellow"}
+_TITLES = {"initial": "First values of the variables", "forward": "Forwards", "backward": "Backwards", "update": "Update"}
+_COLOURS = {"initial": "green", "input": "green", "forward": "cyan", "backward": "magenta", "update": "yellow"}
 _KEYS = "n/space/→ next · p/b/← back · f next phase · a all · q quit"
 #: For terminals that cannot show anything but ASCII.
 _ASCII = str.maketrans({
     "·": "*", "−": "-", "→": "->", "←": "<-", "…": "...", "×": "x", "Σ": "sum ", "Π": "product ", "√": "sqrt ",
-    "²": "^2", "³": "^3", "ᵀ": "^T", "ᵗ": "^t", "ˣ": "^x", "⁻": "^-", "₁": "1", "₂": "2", "β": "beta", "μ": "mu",
+    "²": "^2", "³": "^3", "ᵀ": "^T", "ᵗ": "^t", "ˣ": "^x", "⁻": "^-", "₁": "1", "₂": "2", "α": "alpha", "β": "beta", "μ": "mu",
     "ρ": "rho", "ε": "epsilon", "π": "pi", "Φ": "Phi", "φ": "phi", "≥": ">=", "≤": "<=", "≠": "!=", "∞": "inf", "⌊": "floor(",
     "⌋": ")", "ₓ": "x", "∫": "integral", "▸": ">", "◂": "<", "✎": "*", "█": "#",
 })
@@ -57,9 +57,9 @@ class _Face:
     """One recording on one console."""
 
     def __init__(self, recording: Recording, console: Console):
-        self.recording, self.console = recording, console
+        self.recording, self.console = with_short_names(recording), console
         self.ascii = console.options.ascii_only
-        self.sections = _sections(recording.events)
+        self.sections = _sections(self.recording.events)
         self._last_code = ("", "")
 
     # -- everything at once
@@ -142,8 +142,8 @@ class _Face:
                           characters="-" if self.ascii else "─")
 
     def _show(self, event: Event) -> None:
-        {"input": self._input, "forward": self._forward, "backward": self._backward, "update": self._update}[event.phase](
-            event)
+        {"input": self._input, "forward": self._forward, "backward": self._backward, "initial": self._update,
+         "update": self._update}[event.phase](event)
 
     def _input(self, event: Event) -> None:
         given = event.outputs[0]
@@ -197,7 +197,7 @@ class _Face:
                 self._array(Named(done.target, done.total))
 
     def _contribution(self, event: Event, term) -> None:
-        steps = term.steps
+        steps = [step for step in term.steps if not changes_nothing(step)]
         head = f"to {term.target}: "
         if not steps:
             self._lines([f"{head}g as it is" + (f" = {number(term.value)}" if term.value.ndim == 0 else "")])
@@ -226,18 +226,22 @@ class _Face:
             self._code(event)
             return
         before = {named.name: named for named in event.before}
-        for i, after in enumerate(event.after):
+        if len(assignments(event)) > 1 or event.op.endswith("_update"):
+            self._lines(assignments(event) or [event.equation], style="dim")
+        optimizer = event.op.endswith("_update")
+        # An optimizer's step counter, the last thing it writes, is the same for all parameters.
+        for i, after in enumerate(event.after[:-1] if optimizer else event.after):
             self._change(before.get(after.name), after)
-            for given in event.inputs if i == 0 and not filled(event) else ():
+            for given in event.inputs[:1] if i == 0 and before and not filled(event) else ():
                 self._value(given)
-        if event.settings:
+        if event.settings and optimizer:
             self._lines([", ".join(f"{key} = {value}" for key, value in event.settings)], style="dim")
         self._lines(worked_update(event), "for example ")
 
     def _change(self, before: Named | None, after: Named) -> None:
         if after.value.ndim == 0:
-            old = "nothing" if before is None else number(before.value)
-            self._lines([f"{after.name}: {old} → {number(after.value)}"])
+            self._lines([f"{after.name}: {number(before.value)} → {number(after.value)}" if before is not None
+                         else f"{after.name} = {number(after.value)}"])
             return
         self._lines([f"{after.name}  {self._spec(after)}"])
         self._array(after if before is None else before, "" if before is None else "before ")
@@ -291,15 +295,16 @@ class _Face:
     def _line(self, left: Text, right: Text | None = None) -> None:
         """`left`, with `right` at the margin where there is room for it."""
         width = self.console.width
+        pieces = list(left.wrap(self.console, width - 4)) if len(left.plain) > width else [left]
+        pieces = [piece if i == 0 else Text.assemble("    ", piece) for i, piece in enumerate(pieces)]
         if right is not None and right.plain:
-            room = width - len(left.plain) - len(right.plain)
+            room = width - len(pieces[-1].plain) - len(right.plain)
             if room >= 2:
-                left = Text.assemble(left, " " * room, right)
-                right = None
-        for piece in left.wrap(self.console, width):
+                pieces[-1] = Text.assemble(pieces[-1], " " * room, right)
+            else:
+                pieces.append(Text.assemble(" " * max(width - len(right.plain), 0), right))
+        for piece in pieces:
             self.console.print(piece)
-        if right is not None and right.plain:
-            self.console.print(Text(right.plain.rjust(width), "dim"))
 
     def text(self, text: str) -> str:
         """`text`, in ASCII where the terminal cannot show more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from minigraph.dtypes import as_dtype
 from minigraph.ops.elementwise import Elementwise
 from minigraph.ops.registry import OPS
 from minigraph.spec import describe
-from minigraph.stepper.events import Contribution, Event, Named, Recording
+from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
 
 #: Sums longer than this are shown with their first and last terms.
 _MAX_TERMS = 6
@@ -110,7 +110,8 @@ def _names_of_inputs(event: Event) -> dict[str, int]:
 def _substitute(text: str, replacements: Mapping[str, str]) -> str:
     if not replacements:
         return text
-    pattern = r"(?<![\w/])(" + "|".join(sorted(map(re.escape, replacements), key=len, reverse=True)) + r")(?![\w/(])"
+    names = "|".join(sorted(map(re.escape, replacements), key=len, reverse=True))
+    pattern = rf"(?<![A-Za-z0-9_/])({names})(?![A-Za-z0-9_/(])"
 
     def put(match: re.Match) -> str:
         new = replacements[match[1]]
@@ -131,8 +132,10 @@ def equation(event: Event) -> str:
     left, sign, right = _sides(event)
     inputs = _names_of_inputs(event)
     replacements = {argument: _transposed(event, event.inputs[i].name, argument) for argument, i in inputs.items()}
-    if event.phase == "update" and event.before:
-        replacements["variable"] = event.before[0].name
+    if event.after:
+        replacements["variable"] = event.after[0].name
+        if len(assignments(event)) > 1 or event.op.endswith("_update"):
+            return f"{event.after[0].name} ← {event.op}"
     name = event.node if event.outputs or not event.after else event.after[0].name
     if sign == " ← ":
         return _substitute(f"{left} ← {right}", replacements)
@@ -145,13 +148,28 @@ def _plain(event: Event) -> str:
     return event.equation.partition(";")[0]
 
 
+def assignments(event: Event) -> list[str]:
+    """The formulas of an op that writes variables, one for each thing it writes: `v ← …`.
+
+    >>> from minigraph.stepper.events import Event
+    >>> assignments(Event("update", "w", "u", "m ← m + (g − m), p ← p − m", (), ()))
+    ['m ← m + (g − m)', 'p ← p − m']
+    """
+    return [part.strip() for part in re.split(r",\s+(?=[^,]* ← )", event.equation.partition(";")[0]) if "←" in part]
+
+
+def changes_nothing(event: Event) -> bool:
+    """Whether a step of a gradient rule only guards against broadcasting, of which there was none."""
+    return event.op == "sum_to_shape_of" and event.inputs[0].value.shape == event.outputs[0].value.shape
+
+
 def filled(event: Event) -> str:
     """The equation's right side with numbers and the result, for scalars: `9 · 4 = 36`; "" for arrays."""
     if any(x.value.ndim for x in (*event.inputs, *event.outputs)) or not event.inputs:
         return ""
     _, sign, right = _sides(event)
     inputs = _names_of_inputs(event)
-    if not sign or len(event.inputs) > len(event.arguments):
+    if not sign or len(event.inputs) > len(event.arguments) or len(assignments(event)) > 1:
         return ""
     numbers = {argument: in_formula(event.inputs[i].value) for argument, i in inputs.items()}
     if sign == " ← ":
@@ -170,6 +188,12 @@ def _at(index: Sequence[int]) -> str:
     return "[" + ", ".join(map(str, index)) + "]" if len(index) else ""
 
 
+def _telling(array: np.ndarray) -> tuple[int, ...]:
+    """The place of the first element that is not 0: an example with zeros only shows nothing."""
+    flat = int(np.argmax(array.ravel() != 0))
+    return tuple(int(i) for i in np.unravel_index(flat, array.shape)) if array.ndim else ()
+
+
 def _read(array: np.ndarray, index: Sequence[int]):
     """The element of `array` that lies under `index` of the broadcast result."""
     own = index[len(index) - array.ndim:]
@@ -177,6 +201,8 @@ def _read(array: np.ndarray, index: Sequence[int]):
 
 
 def _sum(terms: Sequence[str], joiner: str = " + ") -> str:
+    terms = [terms[0].removeprefix("(").removesuffix(")") if re.fullmatch(r"\([^()]*\)", terms[0]) else terms[0],
+             *terms[1:]]
     if len(terms) > _MAX_TERMS:
         terms = [*terms[:3], f"… ({len(terms) - 4} more) …", terms[-1]]
     return joiner.join(terms)
@@ -189,7 +215,7 @@ def _elementwise_cell(event: Event, out: Named) -> list[str]:
             np.broadcast_shapes(x.value.shape, out.value.shape) != out.value.shape for x in event.inputs):
         return []
     right = re.sub(r", (along|with|accurate) .*", "", right)
-    index = (0,) * out.value.ndim
+    index = _telling(out.value)
     numbers = {argument: in_formula(_read(event.inputs[i].value, index)) for argument, i in inputs.items()}
     return [f"{out.name}{_at(index)} = {_substitute(right, numbers)} = {number(out.value[index])}"]
 
@@ -198,9 +224,10 @@ def _matmul_cell(event: Event, out: Named) -> list[str]:
     settings = dict(event.settings)
     a, b = (np.swapaxes(x.value, -1, -2) if settings.get(f"transpose_{side}") == "True" else x.value
             for x, side in zip(event.inputs, "ab", strict=True))
-    index = (0,) * out.value.ndim
-    row = a.reshape(-1, *a.shape[-2:])[0][0]
-    column = b.reshape(-1, *b.shape[-2:])[0][:, 0]
+    index = _telling(out.value)
+    batch, i, j = index[:-2], index[-2], index[-1]
+    row = a[tuple(0 if n == 1 else k for n, k in zip(a.shape[:-2], batch[len(batch) - a.ndim + 2:], strict=True))][i]
+    column = b[tuple(0 if n == 1 else k for n, k in zip(b.shape[:-2], batch[len(batch) - b.ndim + 2:], strict=True))][:, j]
     terms = [f"{in_formula(x)}·{in_formula(y)}" for x, y in zip(row, column, strict=True)]
     return [f"{out.name}{_at(index)} = {_sum(terms)} = {number(out.value[index])}"]
 
@@ -239,10 +266,11 @@ def _cross_entropy_cell(event: Event, out: Named) -> list[str]:
 
 def _cross_entropy_grad_cell(event: Event, out: Named) -> list[str]:
     dloss, probabilities, labels = (x.value for x in event.inputs)
-    row = (0,) * dloss.ndim
-    hot = labels[row][0] if labels.ndim == probabilities.ndim else float(labels[row] == 0)
-    return [f"{out.name}{_at((*row, 0))} = {in_formula(dloss[row])} · ({number(probabilities[row][0])} − {number(hot)}) = "
-            f"{number(out.value[row][0])}"]
+    index = _telling(out.value)
+    row, k = index[:-1], index[-1]
+    hot = labels[index] if labels.ndim == probabilities.ndim else float(labels[row] == k)
+    return [f"{out.name}{_at(index)} = {in_formula(dloss[row])} · ({number(probabilities[index])} − {number(hot)}) = "
+            f"{number(out.value[index])}"]
 
 
 def _reduction_cell(symbol: str) -> Callable[[Event, Named], list[str]]:
@@ -250,8 +278,9 @@ def _reduction_cell(symbol: str) -> Callable[[Event, Named], list[str]]:
         x = event.inputs[0].value
         axis = ast.literal_eval(dict(event.settings).get("axis", "None"))
         axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in np.atleast_1d(axis))
-        values = x[tuple(slice(None) if k in axes else 0 for k in range(x.ndim))].ravel()
-        index = (0,) * out.value.ndim
+        index = _telling(out.value)
+        kept = iter(i for k, i in enumerate(index) if out.value.ndim < x.ndim or k not in axes)
+        values = x[tuple(slice(None) if k in axes else next(kept) for k in range(x.ndim))].ravel()
         terms = [in_formula(v) if symbol in ("+", "mean") else number(v) for v in values]
         text = {"+": _sum(terms), "mean": f"({_sum(terms)}) / {len(terms)}"}.get(symbol, f"{symbol}({_sum(terms, ', ')})")
         return [f"{out.name}{_at(index)} = {text} = {number(out.value[index])}"]
@@ -260,9 +289,9 @@ def _reduction_cell(symbol: str) -> Callable[[Event, Named], list[str]]:
 
 def _sum_to_shape_cell(event: Event, out: Named) -> list[str]:
     x, like = event.inputs[0].value, out.value
-    stretched = (1,) * (x.ndim - like.ndim) + like.shape
-    values = x[tuple(slice(None) if n == 1 else 0 for n in stretched)].ravel()
-    index = (0,) * like.ndim
+    index = _telling(like)
+    stretched = (None,) * (x.ndim - like.ndim) + tuple(None if n == 1 else i for n, i in zip(like.shape, index, strict=True))
+    values = x[tuple(slice(None) if i is None else i for i in stretched)].ravel()
     return [f"{out.name}{_at(index)} = {_sum([in_formula(v) for v in values])} = {number(like[index])}"]
 
 
@@ -294,8 +323,8 @@ def worked_update(event: Event) -> list[str]:
         return []
     settings = dict(event.settings)
     p, gradient, rate = event.before[0].value, event.inputs[0].value, event.inputs[-1].value
-    index = (0,) * p.ndim
-    name, at = event.after[0].name, _at((0,) * p.ndim)
+    index = _telling(gradient)
+    name, at = event.after[0].name, _at(index)
     g, lr, new = in_formula(gradient[index]), number(rate), number(event.after[0].value[index])
     if "weight_decay" in settings:
         return []
@@ -360,3 +389,45 @@ def gradients_so_far(recording: Recording, count: int) -> list[GradientSoFar]:
         if position < count:
             totals.update({done.target: done.total for done in event.sums})
     return [GradientSoFar(target, tuple(terms.get(target, ())), n, totals.get(target)) for target, n in expected.items()]
+
+
+# ------------------------------------------------------------------------------------------------ short names
+
+def with_short_names(recording: Recording) -> Recording:
+    """The same recording with names as short as they can be told apart: at most the last two parts of a path."""
+    full = {name for event in recording.events for name in _all_names(event)}
+    short: dict[str, str] = {}
+    taken: dict[str, int] = {}
+    for count in (2, 1):
+        candidates = {name: "/".join(name.split("/")[-count:]) for name in full}
+        taken = {}
+        for candidate in candidates.values():
+            taken[candidate] = taken.get(candidate, 0) + 1
+        for name, candidate in candidates.items():
+            if taken[candidate] == 1 and (count == 2 or len(short.get(name, name)) > 40):
+                short[name] = candidate
+    return replace(recording, events=[_renamed(event, short) for event in recording.events])
+
+
+def _all_names(event: Event) -> set[str]:
+    named = (*event.inputs, *event.outputs, *event.arrived, *event.before, *event.after)
+    names = {x.name.removeprefix("gradient of ") for x in named} | {event.node}
+    return names.union(*(_all_names(step) for term in event.contributions for step in term.steps))
+
+
+def _renamed(event: Event, names: Mapping[str, str]) -> Event:
+    def rename(name: str) -> str:
+        target = name.removeprefix("gradient of ")
+        return name[:len(name) - len(target)] + names.get(target, target)
+
+    def all_of(values: tuple[Named, ...]) -> tuple[Named, ...]:
+        return tuple(Named(rename(x.name), x.value) for x in values)
+
+    def term(given: Contribution) -> Contribution:
+        return replace(given, source=rename(given.source), target=rename(given.target),
+                       steps=tuple(_renamed(step, names) for step in given.steps))
+    return replace(
+        event, node=rename(event.node), inputs=all_of(event.inputs), outputs=all_of(event.outputs),
+        arrived=all_of(event.arrived), before=all_of(event.before), after=all_of(event.after),
+        contributions=tuple(map(term, event.contributions)),
+        sums=tuple(GradientSum(rename(s.target), tuple(map(term, s.terms)), s.total) for s in event.sums))

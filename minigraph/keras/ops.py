@@ -1,0 +1,329 @@
+"""keras.ops: NumPy's names for tensor functions, used in custom losses, metrics and layers of Keras 3 scripts.
+
+Thin: each is one or two calls of `minigraph.ops`. Arguments, defaults and result dtypes are Keras's. Functions of two
+tensors bring both to one dtype first (an integer beside a float becomes that float).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigraph import ops
+from minigraph.dtypes import as_dtype
+from minigraph.keras import config
+from minigraph.keras.activations import elu, gelu, hard_sigmoid, leaky_relu, log_softmax, relu, relu6, selu, silu
+from minigraph.keras.activations import sigmoid, softmax, softplus, softsign, tanh
+from minigraph.keras.arguments import missing_name, refuse_unsupported
+from minigraph.ops import (ceil, convert_to_tensor, cos, exp, expm1, floor, identity, log, log1p, logical_and,
+                           logical_not, logical_or, rsqrt, sign, sin, sqrt, square, tan)
+from minigraph.ops.dispatch import convert
+from minigraph.tensor import Tensor
+
+absolute = abs = ops.abs
+negative = ops.negative
+round = ops.round
+
+
+def _floats(x: Any) -> Tensor:
+    """x, integers and booleans as the default float type."""
+    x = convert(x, name="x")
+    return x if x.dtype.is_floating or x.dtype.is_complex else ops.cast(x, config.floatx())
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
+
+
+def _together(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    """Both of one dtype, the one that can hold both; Python numbers follow the tensor beside them."""
+    if _is_number(x) and not _is_number(y):
+        y, x = _together(y, x)
+        return x, y
+    x = convert(x, name="x")
+    if _is_number(y):
+        x = _floats(x) if isinstance(y, float) else x
+        return x, convert(y, x.dtype, name="y")
+    y = convert(y, name="y")
+    if x.dtype is y.dtype:
+        return x, y
+    if x.dtype.is_floating != y.dtype.is_floating:
+        common = x.dtype if x.dtype.is_floating else y.dtype
+    else:
+        common = as_dtype(np.result_type(x.dtype.numpy_dtype, y.dtype.numpy_dtype))
+    return ops.cast(x, common), ops.cast(y, common)
+
+
+def add(x1, x2):
+    """x1 + x2"""
+    return ops.add(*_together(x1, x2))
+
+
+def subtract(x1, x2):
+    """x1 − x2"""
+    return ops.subtract(*_together(x1, x2))
+
+
+def multiply(x1, x2):
+    """x1 · x2"""
+    return ops.multiply(*_together(x1, x2))
+
+
+def divide(x1, x2):
+    """x1 / x2, integers as floats"""
+    x1, x2 = _together(x1, x2)
+    return ops.divide(_floats(x1), _floats(x2))
+
+
+true_divide = divide
+
+
+def power(x1, x2):
+    """x1 to the power x2"""
+    return ops.pow(*_together(x1, x2))
+
+
+def maximum(x1, x2):
+    """The larger of x1 and x2, element by element"""
+    return ops.maximum(*_together(x1, x2))
+
+
+def minimum(x1, x2):
+    """The smaller of x1 and x2, element by element"""
+    return ops.minimum(*_together(x1, x2))
+
+
+def matmul(x1, x2):
+    """Matrix product of the last two axes"""
+    return ops.matmul(*_together(x1, x2))
+
+
+def dot(x1, x2):
+    """Sum over the last axis of x1 and the last but one of x2 (of vectors: the last).
+
+    Shapes (…, K) · (K,) → (…); (…, K) · (K, N) → (…, N). Scalars multiply.
+    """
+    x1, x2 = _together(x1, x2)
+    if not x1.shape or not x2.shape:
+        return ops.multiply(x1, x2)
+    if len(x2.shape) == 1:
+        return ops.reduce_sum(x1 * x2, axis=-1)
+    if len(x1.shape) == 1:
+        return ops.squeeze(ops.matmul(ops.expand_dims(x1, 0), x2), -2)
+    return ops.matmul(x1, x2)
+
+
+def equal(x1, x2):
+    """x1 = x2, element by element"""
+    return ops.equal(*_together(x1, x2))
+
+
+def not_equal(x1, x2):
+    """x1 ≠ x2, element by element"""
+    return ops.not_equal(*_together(x1, x2))
+
+
+def greater(x1, x2):
+    """x1 > x2, element by element"""
+    return ops.greater(*_together(x1, x2))
+
+
+def greater_equal(x1, x2):
+    """x1 ≥ x2, element by element"""
+    return ops.greater_equal(*_together(x1, x2))
+
+
+def less(x1, x2):
+    """x1 < x2, element by element"""
+    return ops.less(*_together(x1, x2))
+
+
+def less_equal(x1, x2):
+    """x1 ≤ x2, element by element"""
+    return ops.less_equal(*_together(x1, x2))
+
+
+def where(condition, x1=None, x2=None):
+    """x1 where the condition holds, else x2; with the condition alone, the places where it holds"""
+    if x1 is None and x2 is None:
+        return ops.where(condition)
+    return ops.where(ops.cast(condition, "bool"), *_together(x1, x2))
+
+
+def isnan(x):
+    """Whether each element is NaN"""
+    return ops.is_nan(_floats(x))
+
+
+def isfinite(x):
+    """Whether each element is neither infinite nor NaN"""
+    return ops.is_finite(_floats(x))
+
+
+def mean(x, axis=None, keepdims: bool = False):
+    """The mean over `axis` (all by default); of integers a float"""
+    return ops.reduce_mean(_floats(x), axis, keepdims)
+
+
+def std(x, axis=None, keepdims: bool = False):
+    """The standard deviation over `axis`"""
+    return ops.reduce_std(_floats(x), axis, keepdims)
+
+
+def var(x, axis=None, keepdims: bool = False):
+    """The variance over `axis`"""
+    return ops.reduce_variance(_floats(x), axis, keepdims)
+
+
+def _counts(x: Any) -> Tensor:
+    """x, booleans as int32."""
+    x = convert(x, name="x")
+    return ops.cast(x, "int32") if x.dtype.is_bool else x
+
+
+def sum(x, axis=None, keepdims: bool = False):
+    """The sum over `axis`; of booleans, how many are true"""
+    return ops.reduce_sum(_counts(x), axis, keepdims)
+
+
+def prod(x, axis=None, keepdims: bool = False):
+    """The product over `axis`"""
+    return ops.reduce_prod(_counts(x), axis, keepdims)
+
+
+def max(x, axis=None, keepdims: bool = False):
+    """The largest over `axis`"""
+    return ops.reduce_max(x, axis, keepdims)
+
+
+def min(x, axis=None, keepdims: bool = False):
+    """The smallest over `axis`"""
+    return ops.reduce_min(x, axis, keepdims)
+
+
+amax, amin = max, min
+
+
+def all(x, axis=None, keepdims: bool = False):
+    """Whether all over `axis` are true"""
+    return ops.reduce_all(ops.cast(x, "bool"), axis, keepdims)
+
+
+def any(x, axis=None, keepdims: bool = False):
+    """Whether one over `axis` is true"""
+    return ops.reduce_any(ops.cast(x, "bool"), axis, keepdims)
+
+
+def _position(find, x, axis: int | None, keepdims: bool) -> Tensor:
+    x = convert(x, name="x")
+    if axis is None:
+        found = find(ops.reshape(x, [-1]), 0, output_type="int32")
+        return ops.reshape(found, [1] * len(x.shape)) if keepdims else found
+    found = find(x, axis, output_type="int32")
+    return ops.expand_dims(found, axis) if keepdims else found
+
+
+def argmax(x, axis: int | None = None, keepdims: bool = False):
+    """The position of the largest along `axis` (in the flattened x for None), int32; the first of equals"""
+    return _position(ops.argmax, x, axis, keepdims)
+
+
+def argmin(x, axis: int | None = None, keepdims: bool = False):
+    """The position of the smallest along `axis` (in the flattened x for None), int32; the first of equals"""
+    return _position(ops.argmin, x, axis, keepdims)
+
+
+def clip(x, x_min, x_max):
+    """x, no smaller than x_min and no larger than x_max"""
+    return maximum(minimum(x, x_max), x_min)
+
+
+def cast(x, dtype):
+    """x as `dtype`"""
+    return ops.cast(x, dtype)
+
+
+def shape(x) -> tuple:
+    """The shape as a tuple: numbers where sizes are known, else scalar tensors"""
+    x = convert(x, name="x")
+    if None not in x.shape:
+        return tuple(x.shape)
+    sizes = ops.shape(x)
+    return tuple(sizes[i] if n is None else n for i, n in enumerate(x.shape))
+
+
+def reshape(x, newshape):
+    """x with another shape, row by row"""
+    return ops.reshape(x, newshape)
+
+
+def transpose(x, axes=None):
+    """x with its axes in another order, reversed by default"""
+    return ops.transpose(x, axes)
+
+
+def expand_dims(x, axis):
+    """x with a new axis of size 1"""
+    return ops.expand_dims(x, axis)
+
+
+def squeeze(x, axis=None):
+    """x without its axes of size 1 (or only `axis`)"""
+    return ops.squeeze(x, axis)
+
+
+def concatenate(xs: Sequence, axis: int = 0):
+    """Tensors one after the other along `axis`"""
+    return ops.concat(list(xs), axis)
+
+
+def stack(x: Sequence, axis: int = 0):
+    """Tensors of one shape along a new axis"""
+    return ops.stack(list(x), axis)
+
+
+def take(x, indices, axis: int | None = None):
+    """Slices of x along `axis` (of the flattened x for None)"""
+    return ops.gather(ops.reshape(x, [-1]), indices) if axis is None else ops.gather(x, indices, axis=axis)
+
+
+def one_hot(x, num_classes: int, axis: int = -1, dtype=None, sparse: bool = False):
+    """1 at each class number along a new axis of `num_classes`, else 0; float32 by default"""
+    refuse_unsupported("keras.ops.one_hot", sparse=(sparse, False))
+    return ops.one_hot(ops.cast(x, "int64"), num_classes, axis=axis, dtype=dtype or config.floatx())
+
+
+def zeros(shape, dtype=None):
+    """A tensor of zeros"""
+    return ops.zeros(shape, dtype or config.floatx())
+
+
+def ones(shape, dtype=None):
+    """A tensor of ones"""
+    return ops.ones(shape, dtype or config.floatx())
+
+
+def zeros_like(x, dtype=None):
+    """Zeros of the shape of x"""
+    return ops.zeros_like(x, dtype)
+
+
+def ones_like(x, dtype=None):
+    """Ones of the shape of x"""
+    return ops.ones_like(x, dtype)
+
+
+def stop_gradient(variable):
+    """The same numbers; no gradient passes"""
+    return ops.stop_gradient(variable)
+
+
+def convert_to_numpy(x) -> np.ndarray:
+    """The numbers as an array"""
+    return np.asarray(x)
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.ops", name, [n for n, thing in globals().items() if n[0] != "_" and callable(thing)])

@@ -1,0 +1,32 @@
+"""The table of cases: every op of the foundation, alone and put together, written once for both libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from parity.case import Case
+from parity.cases import elementwise, indexing, products, random, reductions, shapes, softmax
+
+#: Every case. Tests, benchmarks and the report read this list.
+CASES: tuple[Case, ...] = (
+    *elementwise.CASES, *reductions.CASES, *products.CASES, *shapes.CASES, *indexing.CASES, *softmax.CASES,
+    *random.CASES,
+)
+
+
+def select(ops: Iterable[str] = ()) -> list[Case]:
+    """The cases of these ops (by dotted name, last part, or full case name); all cases for none.
+
+    Raises:
+        UnknownNameError: for a name that no case has.
+    """
+    from minigraph.errors import UnknownNameError, did_you_mean
+    wanted = list(ops)
+    chosen: list[Case] = []
+    for name in wanted:
+        found = [c for c in CASES if name in (c.op, c.op.rpartition(".")[2], c.name)]
+        if not found:
+            raise UnknownNameError(f"no parity case is called {name!r}", got=name,
+                                   fix=did_you_mean(name, {c.op for c in CASES}))
+        chosen += [c for c in found if c not in chosen]
+    return chosen if wanted else list(CASES)
