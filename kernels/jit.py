@@ -4,18 +4,20 @@ A kernel is Python source turned into native code once per dtype, behind one C s
 
     int64 kernel(int64 *a, int64 part, int64 parts)
 
-`a` is the argument block (addresses, sizes, strides), `part` of `parts` is the share of the work this call does (the
-tape calls the same kernel from every thread), and the result is 0 or an error code. So no kernel depends on a shape
-at compile time, and a new model or batch size compiles nothing.
+`a` is the argument block (addresses, sizes, strides), `part` of `parts` is the share of the work this call
+does (the tape calls the same kernel from every thread), and the result is 0 or an error code. So no kernel
+depends on a shape at compile time, and a new model or batch size compiles nothing.
 
-Numba compiles a kernel to LLVM code once; the object file is kept in `kernels.store` and from then on loaded through
-llvmlite alone. A process whose kernels are all stored never imports Numba, which is most of what a start-up costs.
+Numba compiles a kernel to LLVM code once; the object file is kept in `kernels.store` and from then on loaded
+through llvmlite alone. A process whose kernels are all stored never imports Numba, which is most of what a
+start-up costs.
 
 This module does not know what any kernel computes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -27,15 +29,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from kernels.store import KernelStore, cache_directory
+from kernels.store import KernelStore, cache_directory, say_once
 
 #: The part of fast-math that keeps NaN and infinity meaning what they mean.
 FAST_MATH = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
 
 #: External functions a kernel may call; anything else would have to come from Numba's run-time.
 _ALLOWED_EXTERNALS = re.compile(
-    r"^(llvm\.|mem(cpy|set|move)$|pthread_(mutex|cond)_\w+$|(log|exp|expm1|log1p|sin|cos|tan|asin|acos|atan|sinh|cosh|"
-    r"tanh|pow|fmod|erf|cbrt|atan2|hypot|ldexp|asinh|acosh|atanh|lgamma|tgamma|erfc)f?$)")
+    r"^(llvm\.|mem(cpy|set|move)$|pthread_(mutex|cond)_\w+$|"
+    r"(log|exp|expm1|log1p|sin|cos|tan|asin|acos|atan|sinh|cosh|tanh|pow|fmod|erf|cbrt|atan2|hypot|ldexp|"
+    r"asinh|acosh|atanh|lgamma|tgamma|erfc)f?$)"
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,9 @@ class Touch:
 class Kernel:
     """One kernel: its name, its argument block, what it touches, and how its source is made for a dtype.
 
-    `fields` names the slots of the argument block in order. `touches(block, dtypes)` says, from the numbers in the
-    block alone, which bytes a call reads and writes: the linker proves every program with it. `build(*types)` returns
-    the Python function to compile for those Numba types.
+    `fields` names the slots of the argument block in order. `touches(block, dtypes)` says, from the numbers
+    in the block alone, which bytes a call reads and writes: the linker proves every program with it.
+    `build(*types)` returns the Python function to compile for those Numba types.
     """
 
     name: str
@@ -73,10 +77,11 @@ class Kernel:
 
 @dataclass
 class Call:
-    """One instruction before linking: a kernel, its dtypes, its argument block, and into how many parts it is cut.
+    """One instruction before linking: a kernel, its dtypes, its argument block, and its number of parts.
 
-    A block holds plain integers, `KernelRef`s (a kernel's address), and for everything in memory an opaque reference
-    (a NumPy array in kernel tests, a planned buffer in the engine) that whoever links the call turns into an address.
+    A block holds plain integers, `KernelRef`s (a kernel's address), and for everything in memory an opaque
+    reference (a NumPy array in kernel tests, a planned buffer in the engine) that whoever links the call
+    turns into an address.
     """
 
     kernel: Kernel
@@ -104,7 +109,9 @@ def kernel(name: str, fields: str, touches: Callable[[Sequence[int], tuple[str, 
     """
     def register(build: Callable[..., Callable]) -> Kernel:
         if name in KERNELS and KERNELS[name].module != build.__module__:
-            raise ValueError(f"kernel {name!r} is declared twice: {KERNELS[name].module} and {build.__module__}")
+            raise ValueError(
+                f"kernel {name!r} is declared twice: {KERNELS[name].module} and {build.__module__}"
+            )
         KERNELS[name] = Kernel(name, tuple(fields.split()), touches, build, build.__module__)
         return KERNELS[name]
     return register
@@ -112,30 +119,55 @@ def kernel(name: str, fields: str, touches: Callable[[Sequence[int], tuple[str, 
 
 # ------------------------------------------------------------------------------------------------ cache keys
 
-_IMPORT = re.compile(r"^\s*(?:from\s+kernels(?:\.(\w+))?\s+import\s+([\w, ]+)|import\s+kernels\.(\w+))", re.MULTILINE)
+_PACKAGE = Path(__file__).parent
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from\s+kernels(?:\.(\w+))?\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+kernels\.(\w+))",
+    re.MULTILINE,
+)
+
+
+def _source_states() -> dict[str, tuple[int, int]]:
+    """Time and size of every source file of this package."""
+    states = {path.stem: path.stat() for path in _PACKAGE.glob("*.py")}
+    return {name: (state.st_mtime_ns, state.st_size) for name, state in states.items()}
+
+
+#: What the sources were when this process began to import them.
+_IMPORTED = _source_states()
+
+
+def imported_kernels(source: str) -> set[str]:
+    """Names of the kernels modules (or names in them) that a module's source imports.
+
+    >>> sorted(imported_kernels("from kernels import simd, loops as l\\nfrom kernels.bits import float_bits"))
+    ['bits', 'loops', 'simd']
+    """
+    found = set()
+    for module, names, plain in _IMPORT.findall(source):
+        found |= {module or plain} if module or plain else {
+            name.split()[0] for name in names.strip("()").split(",") if name.strip()}
+    return found
 
 
 @cache
-def _source_closure(module: str) -> str:
-    """SHA-256 of a kernel module's source and of every kernels module it imports, however deep.
+def _source_closure(module: str) -> tuple[str, frozenset[str]]:
+    """SHA-256 of a module's source and of every kernels module it imports, however deep; and their names.
 
-    Numba's own cache looks at one file only, so an edited helper would leave a caller returning the old answer.
+    Numba's own cache looks at one file only, so an edited helper would leave a caller returning the old
+    answer.
     """
-    here = Path(__file__).parent
     seen: dict[str, bytes] = {}
-    waiting = [module.rpartition(".")[2]]
+    waiting = {module.rpartition(".")[2]}
     while waiting:
         name = waiting.pop()
-        path = here / f"{name}.py"
-        if name in seen or not path.exists():
-            continue
-        seen[name] = path.read_bytes()
-        for package, names, plain in _IMPORT.findall(seen[name].decode()):
-            waiting += [package] if package else [plain] if plain else [n.strip() for n in names.split(",")]
+        path = _PACKAGE / f"{name}.py"
+        if name not in seen and path.exists():
+            seen[name] = path.read_bytes()
+            waiting |= imported_kernels(seen[name].decode())
     digest = hashlib.sha256()
     for name in sorted(seen):
         digest.update(name.encode() + b"\0" + seen[name] + b"\0")
-    return digest.hexdigest()
+    return digest.hexdigest(), frozenset(seen)
 
 
 @cache
@@ -144,7 +176,10 @@ def _machine() -> str:
     from importlib.metadata import version
 
     import llvmlite.binding as llvm
-    return "\n".join((version("numba"), version("llvmlite"), sys.platform, llvm.get_host_cpu_name(), _features()))
+
+    return "\n".join(
+        (version("numba"), version("llvmlite"), sys.platform, llvm.get_host_cpu_name(), _features())
+    )
 
 
 @cache
@@ -154,8 +189,25 @@ def _features() -> str:
     return llvm.get_host_cpu_features().flatten()
 
 
-def _store_key(kernel: Kernel, dtypes: Sequence[str]) -> str:
-    text = "\n".join((_machine(), _source_closure(kernel.module), kernel.name, *dtypes))
+def _store_key(kernel: Kernel, dtypes: Sequence[str]) -> str | None:
+    """The name a kernel is stored under, or None where the sources cannot vouch for the code.
+
+    That is so for a kernel declared outside this package, whose helpers are not known, and for one whose
+    source was edited after this process imported it: the code in memory and on disk are no longer the same.
+    """
+    if kernel.module.rpartition(".")[0] != __package__:
+        return None
+    digest, modules = _source_closure(kernel.module)
+    now = _source_states()
+    edited = sorted(name for name in modules if now.get(name) != _IMPORTED.get(name))
+    if edited:
+        say_once(
+            f"kernels/{edited[0]}.py was edited while this process runs; kernels that use it are compiled "
+            "again, without the cache",
+            about="edited sources",
+        )
+        return None
+    text = "\n".join((_machine(), digest, kernel.name, *dtypes))
     return f"{kernel.symbol(dtypes)}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
@@ -177,6 +229,8 @@ class _Native:
         self.machine = _target_machine()
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
         self.objects: list = []
+        # Never freed, not even while the interpreter shuts down: another thread may still be inside a kernel.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def add(self, symbol: str, code: bytes) -> int:
         import llvmlite.binding as llvm
@@ -185,7 +239,9 @@ class _Native:
         self.engine.finalize_object()
         address = self.engine.get_function_address(symbol)
         if not address:
-            raise RuntimeError(f"minigraph: kernel {symbol} has no address after loading; run `minigraph warmup --again`")
+            raise RuntimeError(
+                f"minigraph: kernel {symbol} has no address after loading; run `minigraph warmup --again`"
+            )
         return address
 
 
@@ -205,8 +261,7 @@ def compile_object(kernel: Kernel, dtypes: Sequence[str]) -> bytes:
     import numba
 
     signature = numba.int64(numba.types.CPointer(numba.int64), numba.int64, numba.int64)
-    compiled = numba.cfunc(signature, nopython=True, error_model="numpy", fastmath=set(FAST_MATH))(
-        _source(kernel, dtypes))
+    compiled = numba.cfunc(signature, error_model="numpy", fastmath=set(FAST_MATH))(_source(kernel, dtypes))
     module = llvm.parse_assembly(compiled.inspect_llvm())
     symbol = kernel.symbol(dtypes)
     for function in module.functions:
@@ -220,13 +275,15 @@ def compile_object(kernel: Kernel, dtypes: Sequence[str]) -> bytes:
     foreign = [f.name for f in module.functions if f.is_declaration and not _ALLOWED_EXTERNALS.match(f.name)]
     if foreign:
         raise RuntimeError(
-            f"minigraph: kernel {kernel.name} for {', '.join(dtypes)} calls {', '.join(foreign)}, which only Numba's "
-            "run-time has. Kernels may not allocate, raise or call Python: index pointers, not arrays.")
+            f"minigraph: kernel {kernel.name} for {', '.join(dtypes)} calls {', '.join(foreign)}, which only "
+            "Numba's run-time has. Kernels may not allocate, raise or call Python: index pointers, not "
+            "arrays."
+        )
     return _target_machine().emit_object(module)
 
 
 def _strip_unused(module) -> None:
-    """Drop what can never run: error paths of functions that cannot fail, then functions nothing calls any more."""
+    """Drop what can never run: error paths of functions that cannot fail, then functions nothing calls."""
     import llvmlite.binding as llvm
     builder = llvm.create_pass_builder(_target_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
     passes = llvm.create_new_module_pass_manager()
@@ -247,8 +304,30 @@ _native: _Native | None = None
 compile_seconds = 0.0
 
 
+def _forget_lock_after_fork() -> None:
+    """The thread that held the lock does not exist in a forked child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock_after_fork)
+
+
 def store() -> KernelStore:
-    return KernelStore(cache_directory() / "kernels")
+    directory = cache_directory()
+    return KernelStore(directory and directory / "kernels")
+
+
+def _stored(kernel_: Kernel, dtypes: Sequence[str]) -> bytes | None:
+    key = _store_key(kernel_, dtypes)
+    return None if key is None else store().read(key)
+
+
+def _keep(kernel_: Kernel, dtypes: Sequence[str], code: bytes) -> None:
+    key = _store_key(kernel_, dtypes)
+    if key is not None:
+        store().write(key, code)
 
 
 def _show_progress(done: int, total: int, name: str) -> None:
@@ -266,61 +345,66 @@ progress: Callable[[int, int, str], None] = _show_progress
 
 
 def load(wanted: Iterable[Wanted]) -> list[int]:
-    """Native addresses of kernels, in order: from memory, from the store, or compiled now (and then stored)."""
+    """Native addresses of kernels, in order: from memory, from the store, or compiled now (then stored)."""
     global _native, compile_seconds
     wanted = list(wanted)
     with _lock:
         if _native is None and any((k.name, d) not in _addresses for k, d in wanted):
             _native = _Native()
-        missing: list[tuple[Wanted, str]] = []
+        missing: list[Wanted] = []
         for kernel_, dtypes in dict.fromkeys(wanted):
             if (kernel_.name, dtypes) in _addresses:
                 continue
-            key = _store_key(kernel_, dtypes)
-            code = store().read(key)
+            code = _stored(kernel_, dtypes)
             if code is None:
-                missing.append(((kernel_, dtypes), key))
+                missing.append((kernel_, dtypes))
             else:
                 _addresses[kernel_.name, dtypes] = _native.add(kernel_.symbol(dtypes), code)
-        for done, ((kernel_, dtypes), key) in enumerate(missing, 1):
+        for done, (kernel_, dtypes) in enumerate(missing, 1):
             progress(done, len(missing), kernel_.symbol(dtypes)[3:])
             started = time.perf_counter()
             code = compile_object(kernel_, dtypes)
             compile_seconds += time.perf_counter() - started
-            store().write(key, code)
+            _keep(kernel_, dtypes, code)
             _addresses[kernel_.name, dtypes] = _native.add(kernel_.symbol(dtypes), code)
         return [_addresses[k.name, d] for k, d in wanted]
 
 
 def compile_to_store(kernel_: Kernel, dtypes: Sequence[str]) -> None:
     """Compile one kernel and store its object file, without loading it."""
-    store().write(_store_key(kernel_, dtypes), compile_object(kernel_, dtypes))
+    _keep(kernel_, dtypes, compile_object(kernel_, dtypes))
 
 
 def is_stored(kernel_: Kernel, dtypes: Sequence[str]) -> bool:
     """Whether a kernel needs no compiling: already loaded, or its object file is in the store."""
-    return (kernel_.name, tuple(dtypes)) in _addresses or store().read(_store_key(kernel_, dtypes)) is not None
+    return (kernel_.name, tuple(dtypes)) in _addresses or _stored(kernel_, dtypes) is not None
 
 
-# ------------------------------------------------------------------------------------------------ inside kernels
+# --------------------------------------------------------------------------------------------- inside kernels
 
 def device_function(function: Callable) -> Callable:
-    """Make a helper that kernels can call; it is inlined into them."""
+    """Make a helper that kernels can call; it is inlined into them.
+
+    Bounds are checked wherever it is given arrays, which only checked builds do: otherwise views are
+    pointers.
+    """
     import numba
-    return numba.njit(function, fastmath=set(FAST_MATH), error_model="numpy", forceinline=True,
-                      boundscheck=False)
+
+    return numba.njit(
+        function, fastmath=set(FAST_MATH), error_model="numpy", forceinline=True, boundscheck=True
+    )
 
 
 @cache
 def checked_kernel(kernel_: Kernel, dtypes: tuple[str, ...]) -> Callable:
     """The same kernel compiled with every index checked, callable from Python as `f(block, part, parts)`.
 
-    Slow and safe, for the checked test tier: an index outside what the kernel itself declared raises IndexError.
+    Slow and safe, for the checked test tier: an index outside what the kernel itself declared raises
+    IndexError.
     """
     import numba
 
     from kernels import simd
-    with simd.checked_views():
-        source = _source(kernel_, dtypes)
-        signature = numba.int64(numba.int64[::1], numba.int64, numba.int64)
-        return numba.njit(signature, nopython=True, error_model="numpy", boundscheck=True)(source)
+    signature = numba.int64(numba.int64[::1], numba.int64, numba.int64)
+    with _lock, simd.checked_views():
+        return numba.njit(signature, error_model="numpy", boundscheck=True)(_source(kernel_, dtypes))

@@ -30,8 +30,9 @@ class Prepared:
         self._keep = [value for call in calls for value in call.block]
         self.blocks = [np.array([_resolve(v) for v in call.block], np.int64) for call in calls]
         addresses = load([(call.kernel, call.dtypes) for call in calls])
-        self.rows = np.array([[address, block.ctypes.data, call.parts, tape.CALL]
-                              for address, block, call in zip(addresses, self.blocks, calls, strict=True)], np.int64)
+        rows = [[address, block.ctypes.data, call.parts, tape.CALL]
+                for address, block, call in zip(addresses, self.blocks, calls, strict=True)]
+        self.rows = np.array(rows, np.int64)
         self.control = np.zeros(tape.CONTROL_WORDS, np.int64)
         self.control[[tape.TAPE, tape.COUNT, tape.REPEAT]] = self.rows.ctypes.data, len(calls), 1
         if any(call.parts > 1 for call in calls):
@@ -41,7 +42,7 @@ class Prepared:
     def __call__(self) -> int:
         """Run once; returns 0 or the error code of the instruction that stopped."""
         self.control[tape.DONE_REPEATS] = 0
-        return self._run(self._address, 0, 1)
+        return self._run(self._address)
 
 
 def run_calls(calls: Sequence[Call]) -> int:
@@ -50,7 +51,7 @@ def run_calls(calls: Sequence[Call]) -> int:
 
 
 def run_checked(calls: Sequence[Call]) -> int:
-    """The same with every index checked, one part after the other: an index out of range raises IndexError."""
+    """The same with every index checked, part after part: an index out of range raises IndexError."""
     for call in calls:
         block = np.array([_resolve(v) for v in call.block], np.int64)
         for part in range(call.parts):

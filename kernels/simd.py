@@ -59,7 +59,8 @@ def _view(element, checked: bool):
 def view(element):
     """For a Numba element type, a function `v(address, count)` to index `count` elements at `address`.
 
-    Normally a bare pointer (no bounds, no negative indices, no aliasing rules); in the checked build an array.
+    Normally a bare pointer (no bounds, no negative indices, no aliasing rules); in the checked build an
+    array.
     """
     return _view(element, _checked)
 
@@ -71,8 +72,13 @@ def call_kernel(typing, function, block, part, parts):
 
     def codegen(context, builder, signature, arguments):
         i64 = ir.IntType(64)
-        kernel = builder.inttoptr(arguments[0], ir.FunctionType(i64, [i64.as_pointer(), i64, i64]).as_pointer())
-        return builder.call(kernel, [builder.inttoptr(arguments[1], i64.as_pointer()), arguments[2], arguments[3]])
+        kernel = builder.inttoptr(
+            arguments[0], ir.FunctionType(i64, [i64.as_pointer(), i64, i64]).as_pointer()
+        )
+        return builder.call(
+            kernel, [builder.inttoptr(arguments[1], i64.as_pointer()), arguments[2], arguments[3]]
+        )
+
     return signature, codegen
 
 
@@ -137,6 +143,14 @@ def atomic_swap(typing, address, value):
 
 
 @intrinsic
+def atomic_min(typing, address, value):
+    """Make the int64 at `address` the smaller of itself and `value`; returns what was there before."""
+    def codegen(context, builder, signature, arguments):
+        return builder.atomic_rmw("min", _word(builder, arguments[0]), arguments[1], "seq_cst")
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def compare_swap(typing, address, expected, value):
     """Store `value` at `address` if `expected` is still there; returns whether it was."""
     def codegen(context, builder, signature, arguments):
@@ -158,7 +172,9 @@ def spin_pause(typing):
             arguments_ = [ir.Constant(ir.IntType(32), 1)]
         else:
             return context.get_dummy_value()
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), types_), name)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), types_), name
+        )
         builder.call(function, arguments_)
         return context.get_dummy_value()
     return types.void(), codegen

@@ -1,10 +1,10 @@
 """The tape: a native loop that runs a program's instructions, and the thread pool it spreads them over.
 
-An instruction is four int64 words: kernel address, argument block address, parts, kind. The loop calls kernels through
-their addresses without the GIL; an instruction with several parts is run by the calling thread and the pool's workers
-at once, always cut the same way, so results are the same bit for bit at a given number of threads. Jumps are
-instructions too. Workers look for work for a moment between instructions (starting one takes about 0.2 µs) and sleep
-on a condition variable when nothing comes.
+An instruction is four int64 words: kernel address, argument block address, parts, kind. The loop calls
+kernels through their addresses without the GIL; an instruction with several parts is run by the calling
+thread and the pool's workers at once, always cut the same way, so results are the same bit for bit at a given
+number of threads. Jumps are instructions too. Workers look for work for a moment between instructions
+(starting one takes about 0.2 µs) and sleep on a condition variable when nothing comes.
 
 It does not know what an instruction computes.
 """
@@ -26,14 +26,19 @@ WORDS = 4
 CALL, JUMP, JUMP_IF_FALSE, HOST = 0, 1, 2, 3
 
 # The control block of one run.
-(TAPE, START, COUNT, POOL, PATCHES, PATCH_COUNT, OPERANDS, REPEAT, STOPPED_AT, ERROR, DONE_REPEATS) = range(11)
+(TAPE, START, COUNT, POOL, PATCHES, PATCH_COUNT) = range(6)
+(OPERANDS, REPEAT, STOPPED_AT, ERROR, DONE_REPEATS) = range(6, 11)
 CONTROL_WORDS = 16
 
-# The pool's shared words; those that different threads write live on different cache lines. The ticket says what there
-# is to do: serial number << 32 | parts << 16 | next part nobody has taken yet.
-(P_TICKET, P_DONE, P_FUNCTION, P_BLOCK, P_SLEEPERS, P_STOP, P_BUSY, P_ERROR, P_SPINS, P_MUTEX, P_CONDITION) = (
-    0, 8, 16, 17, 24, 32, 40, 48, 56, 64, 96)
+# The pool's shared words; those that different threads write live on different cache lines. The ticket says
+# what there is to do: serial number << 32 | parts << 16 | next part nobody has taken yet.
+(P_TICKET, P_DONE, P_FUNCTION, P_BLOCK, P_SLEEPERS, P_STOP) = (0, 8, 16, 17, 24, 32)
+(P_BUSY, P_ERROR, P_SPINS, P_MUTEX, P_CONDITION) = (40, 48, 56, 64, 96)
 POOL_WORDS = 128
+#: The most parts an instruction may have: the ticket has 16 bits for them.
+MAX_PARTS = 0xFFFF
+# Above every error code: what is reported is the smallest of the parts' codes, the first bad element.
+_NO_ERROR = (1 << 63) - 1
 # How often a worker looks for work before it goes to sleep: some 100 µs.
 _SPINS = 4000
 
@@ -47,15 +52,17 @@ def _no_touches(values, dtypes) -> list[Touch]:
 def run_tape():
     """Run instructions from START to COUNT, REPEAT times.
 
-    Returns 0 when finished, -1 at a HOST instruction (continue after it with START), else the error code of the
-    instruction at STOPPED_AT.
+    Returns 0 when finished, -1 at a HOST instruction (continue after it with START), else the error code of
+    the instruction at STOPPED_AT.
     """
     from numba import int64, uint8
 
     from kernels import simd
     words, flags = simd.view(int64), simd.view(uint8)
     call_kernel, pause = simd.call_kernel, simd.spin_pause
-    load_, store_, swap_, compare_swap = simd.atomic_load, simd.atomic_store, simd.atomic_swap, simd.compare_swap
+    load_, store_ = simd.atomic_load, simd.atomic_store
+    swap_, compare_swap = simd.atomic_swap, simd.compare_swap
+    no_error = _NO_ERROR
     lock, unlock, broadcast = simd.mutex_lock, simd.mutex_unlock, simd.cond_broadcast
 
     @simd.device_function
@@ -66,11 +73,16 @@ def run_tape():
             unlock(pool + P_MUTEX * 8)
 
     @simd.device_function
+    def first(error, code):
+        """The smaller of two error codes, where 0 is none."""
+        return code if error == 0 or 0 < code < error else error
+
+    @simd.device_function
     def spread(pool, function, block, parts):
         """Offer one instruction to the workers and take part: whoever is free takes the next part.
 
-        What a part is does not depend on who runs it, so neither does the result; and a worker that the system has
-        put aside holds nobody up, as this thread then takes its part too.
+        What a part is does not depend on who runs it, so neither does the result; and a worker that the
+        system has put aside holds nobody up, as this thread then takes its part too.
         """
         shared = words(pool, POOL_WORDS)
         shared[P_FUNCTION] = function
@@ -88,11 +100,12 @@ def run_tape():
             if part >= parts:
                 break
             if compare_swap(pool + P_TICKET * 8, ticket, ticket + 1):
-                error = max(error, call_kernel(function, block, part, parts))
+                error = first(error, call_kernel(function, block, part, parts))
                 mine += 1
         while load_(pool + P_DONE * 8) < parts - mine:
             pause()
-        return max(error, swap_(pool + P_ERROR * 8, 0))
+        theirs = swap_(pool + P_ERROR * 8, no_error)
+        return error if theirs == no_error else first(error, theirs)
 
     def body(control, part, parts):
         tape = words(control[TAPE], 0)
@@ -124,7 +137,7 @@ def run_tape():
                         error = spread(pool, function, block, share)
                     else:
                         for i in range(share):
-                            error = max(error, call_kernel(function, block, i, share))
+                            error = first(error, call_kernel(function, block, i, share))
                     if error != 0:
                         break
                     pc += 1
@@ -160,8 +173,10 @@ def run_tape():
 
 @kernel("run_branches", "rows", _no_touches)
 def run_branches():
-    """Run part number `part` of several chains of instructions. The block: address of the tape's rows, then for each
-    chain its first row and the row after its last."""
+    """Run part number `part` of several chains of instructions.
+
+    The block: address of the tape's rows, then for each chain its first row and the row after its last.
+    """
     from numba import int64
 
     from kernels import simd
@@ -186,7 +201,7 @@ def pool_worker():
     from kernels import simd
     words = simd.view(int64)
     call_kernel, pause, compare_swap = simd.call_kernel, simd.spin_pause, simd.compare_swap
-    load_, add_, swap_ = simd.atomic_load, simd.atomic_add, simd.atomic_swap
+    load_, add_, min_ = simd.atomic_load, simd.atomic_add, simd.atomic_min
     lock, unlock, wait = simd.mutex_lock, simd.mutex_unlock, simd.cond_wait
     pointer_to_address = simd.address_of
 
@@ -214,9 +229,11 @@ def pool_worker():
                 add_(pool + P_SLEEPERS * 8, -1)
                 unlock(pool + P_MUTEX * 8)
             elif compare_swap(pool + P_TICKET * 8, ticket, ticket + 1):
-                error = call_kernel(shared[P_FUNCTION], shared[P_BLOCK], ticket & 0xFFFF, ticket >> 16 & 0xFFFF)
+                error = call_kernel(
+                    shared[P_FUNCTION], shared[P_BLOCK], ticket & 0xFFFF, ticket >> 16 & 0xFFFF
+                )
                 if error != 0:
-                    swap_(pool + P_ERROR * 8, error)
+                    min_(pool + P_ERROR * 8, error)
                 add_(pool + P_DONE * 8, 1)
             else:
                 continue
@@ -239,12 +256,15 @@ def pool_init():
     return body
 
 
-# ------------------------------------------------------------------------------------------------ the Python side
+# -------------------------------------------------------------------------------------------- the Python side
 
-_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+#: How Python calls native code: argument (or control) block, part, parts; without the GIL.
+SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 RUNTIME = ((run_tape, ()), (run_branches, ()), (pool_worker, ()), (pool_init, ()))
 
-#: `runner(control_address, 0, 1)`: runs a control block without the GIL. None until `runtime()` was called.
+#: The runner never looks at its part, so it is called with one argument: each costs Python a good part of a microsecond.
+_RUNNER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+#: `runner(control_address)`: runs a control block without the GIL. None until `runtime()` was called.
 _runner = None
 _pool: np.ndarray | None = None
 _workers: list[threading.Thread] = []
@@ -255,59 +275,75 @@ def thread_count() -> int:
     """Threads a program may use: $MINIGRAPH_NUM_THREADS, else the cores this process may run on."""
     chosen = os.environ.get("MINIGRAPH_NUM_THREADS")
     if chosen:
-        return max(1, int(chosen))
+        if not chosen.strip().isdigit() or int(chosen) == 0:
+            raise ValueError(f"MINIGRAPH_NUM_THREADS is {chosen!r}; it must be a whole number of at least 1")
+        return int(chosen)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def runtime():
-    """The native runner, a callable `(control_address, 0, 1) -> error code`; loaded on first use."""
+    """The native runner, a callable `(control_address) -> error code`; loaded on first use."""
     global _runner
     if _runner is None:
-        _runner = _SIGNATURE(load([(run_tape, ())])[0])
+        _runner = _RUNNER(load([(run_tape, ())])[0])
     return _runner
 
 
 def pool_address() -> int:
-    """The address of the started thread pool, or 0 where programs run on one thread."""
-    global _pool
+    """The address of the started thread pool, or 0 where programs run on one thread.
+
+    The address stays the same as long as the process lives, in a forked child too.
+    """
     # Windows has no pthreads to sleep on; programs run on one thread there.
     if thread_count() == 1 or sys.platform == "win32":
         return 0
-    if _pool is None:
+    if not _workers:
         with _start_lock:
-            if _pool is None:
+            if not _workers:
                 _start(thread_count() - 1)
     return _pool.ctypes.data
 
 
 def _start(workers: int) -> None:
     global _pool
-    worker, init = load([(pool_worker, ()), (pool_init, ())])
-    pool = aligned_empty(POOL_WORDS * 8).view(np.int64)
-    pool[:] = 0
-    pool[P_SPINS] = _SPINS
-    _SIGNATURE(init)(pool.ctypes.data, 0, 1)
+    if _pool is None:
+        _pool = aligned_empty(POOL_WORDS * 8).view(np.int64)
+        # Never freed, not even while the interpreter shuts down: workers look at it as long as they live.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_pool))
+        _clear_pool()
+    worker = SIGNATURE(load([(pool_worker, ())])[0])
     for index in range(workers):
         # The worker stays inside native code and never asks for the GIL again, so it can be a daemon safely.
-        thread = threading.Thread(target=_SIGNATURE(worker), args=(pool.ctypes.data, index + 1, 0),
-                                  name=f"minigraph-{index + 1}", daemon=True)
-        thread.start()
+        thread = threading.Thread(
+            target=worker, args=(_pool.ctypes.data, index + 1, 0), name=f"minigraph-{index + 1}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            break  # The system gives no more threads: whoever runs an instruction takes their parts too.
         _workers.append(thread)
-    _pool = pool
 
 
-def _forget_after_fork() -> None:
-    """A forked child has no worker threads: it starts its own pool when it first needs one."""
-    global _pool, _start_lock
-    _pool = None
-    _workers.clear()
+def _clear_pool() -> None:
+    """Nothing to do, nobody waiting."""
+    _pool[:] = 0
+    _pool[P_SPINS], _pool[P_ERROR] = _SPINS, _NO_ERROR
+    SIGNATURE(load([(pool_init, ())])[0])(_pool.ctypes.data, 0, 1)
+
+
+def _forget_workers_after_fork() -> None:
+    """A forked child has no workers: programs find an idle pool, and new ones start when next asked for."""
+    global _start_lock
     _start_lock = threading.Lock()
+    _workers.clear()
+    if _pool is not None:
+        _clear_pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    os.register_at_fork(after_in_child=_forget_workers_after_fork)
 
 
 def aligned_empty(size: int, alignment: int = 64) -> np.ndarray:

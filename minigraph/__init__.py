@@ -51,7 +51,7 @@ _LAZY_NAMES = {
     "global_variables": "minigraph.session", "trainable_variables": "minigraph.session",
     "gradients": "minigraph.autodiff", "step": "minigraph.stepper", "record": "minigraph.stepper",
     "init_scope": "minigraph.session", "set_random_seed": "minigraph.session", "get_variable": "minigraph.session",
-    "variable_scope": "minigraph.session",
+    "variable_scope": "minigraph.session", "norm": "minigraph.linalg",
 }
 
 

@@ -106,6 +106,11 @@ class Node:
     def type(self) -> str:
         return self.op.name
 
+    def add_output(self, spec: Spec) -> Value:
+        """One more output (a conditional or loop whose backward pass needs a value of the forward pass)."""
+        self.outputs = (*self.outputs, Value(self, len(self.outputs), spec))
+        return self.outputs[-1]
+
     def text(self) -> str:
         """One line a beginner can read: `name: dtype[shape] = op(inputs)  # file:line`."""
         left = ", ".join(f"{_value_name(v)}: {describe(v.shape, v.dtype)}" for v in self.outputs) or self.name
@@ -148,6 +153,8 @@ class Graph:
         self.constants: dict[int, tuple] = {}
         #: outer value identity -> (outer tensor, value here).
         self.captures: dict[int, tuple[Tensor, Value]] = {}
+        #: Identities of constants that gradient tapes follow: branches take these from here instead of copying them.
+        self.watched: set[int] = set()
         #: In the backward pass of a branch or loop body: gives what stands here for a value of the forward pass.
         self.stand_in: Callable[[Value], Value] | None = None
         #: Variables made here get their values from an initialiser node, not at once (TensorFlow 1).

@@ -78,7 +78,7 @@ def _install(name: str, function: str, swapped: bool = False) -> None:
 
     def method(self, other):
         target = getattr(import_module("minigraph.ops"), function)
-        setattr(Tensor, name, (lambda s, o: target(o, s)) if swapped else (lambda s, o: target(s, o)))
+        setattr(Tensor, name, (lambda s, o: target(o, s)) if swapped else target)
         return getattr(self, name)(other)
     method.__name__ = name
     setattr(Tensor, name, method)

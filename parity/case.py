@@ -27,6 +27,7 @@ class Case:
         sums: outputs are sums of many terms, whose rounding error follows the largest terms, not the result.
         edge: an input at the edge (empty, ties, special values): run in fewer ways.
         static: the function needs sizes that are known while the graph is built.
+        python: the function has Python's if, while or for on tensors, which AutoGraph rewrites in a `function`.
     """
 
     op: str
@@ -39,6 +40,7 @@ class Case:
     sums: bool = False
     edge: bool = False
     static: bool = False
+    python: bool = False
 
     @property
     def name(self) -> str:

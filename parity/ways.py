@@ -112,7 +112,7 @@ def tensorflow_eager(asked: Question) -> Numbers:
 
 def tensorflow_function(asked: Question) -> Numbers:
     """TensorFlow, traced into a tf.function."""
-    return _traced(tensorflow(), asked, autograph=False)
+    return _traced(tensorflow(), asked)
 
 
 # ----------------------------------------------------------------------------------------------- minigraph
@@ -155,7 +155,7 @@ def _eagerly(tf: Any, asked: Question) -> Numbers:
     return Numbers(*[[None if t is None else np.asarray(t) for t in part] for part in parts])
 
 
-def _traced(tf: Any, asked: Question, **options: Any) -> Numbers:
+def _traced(tf: Any, asked: Question) -> Numbers:
     missing: list[bool] = []
 
     def run(inputs, extra):
@@ -163,7 +163,8 @@ def _traced(tf: Any, asked: Question, **options: Any) -> Numbers:
         missing[:] = [t is None for t in found]
         return [t for t in found if t is not None]
 
-    flat = tf.function(run, **options)([tf.constant(a) for a in asked.arrays], [tf.constant(a) for a in asked.extra])
+    traced = tf.function(run, autograph=asked.case.python)
+    flat = traced([tf.constant(a) for a in asked.arrays], [tf.constant(a) for a in asked.extra])
     return _numbers(asked, flat, missing)
 
 

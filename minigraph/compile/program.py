@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kernels import tape
+from kernels.jit import Call
 from minigraph.compile.branches import find_branches
 from minigraph.compile.emit import ARENA, CONSTANT, INPUT, VARIABLE, Emitter, HostCall, Ref
 from minigraph.compile.fuse import fuse
@@ -78,6 +79,17 @@ class Program:
             self._run = CheckedRunner(self)
         _programs.add(self)
 
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but kernel calls on inputs and outputs: no variables, no host instructions."""
+        return not self._linked.variable_words and all(
+            isinstance(item.what, Call) for item in self._linked.positions.values())
+
+    @property
+    def parts(self) -> tuple:
+        """For callers that count every step (see run.eager): lock, operands, runner, address of the control block."""
+        return self._lock, self._operands, self._run, self._control_address
+
     # -- running
     def run(self, inputs: Sequence[np.ndarray] = (), repeat: int = 1) -> list[np.ndarray]:
         """Run once (or `repeat` times) on arrays of `input_specs`; returns new arrays of `output_specs`."""
@@ -112,7 +124,7 @@ class Program:
                 self._place_variables()
             if repeat != 1:
                 return self._repeat(repeat, outputs)
-            code = self._run(self._control_address, 0, 1)
+            code = self._run(self._control_address)
             if code:
                 self._continue(code)
         return outputs
@@ -121,7 +133,7 @@ class Program:
         """Run several times in one native call; the outputs are those of the last time."""
         self.control[tape.REPEAT] = repeat
         try:
-            code = self._run(self._control_address, 0, 1)
+            code = self._run(self._control_address)
             if code:
                 self._continue(code)
         finally:
@@ -138,8 +150,8 @@ class Program:
             variable.own_memory()
         blocks = self._linked.blocks
         self._placed = [variable.array for variable, _ in self._linked.variable_words]
-        for variable, words in self._linked.variable_words:
-            address = variable.address_for_program()
+        for array, (_, words) in zip(self._placed, self._linked.variable_words, strict=True):
+            address = array.ctypes.data
             for word, offset in words:
                 blocks[word] = address + offset
         self.control[tape.POOL] = tape.pool_address() if self._parallel else 0
@@ -162,7 +174,7 @@ class Program:
             control[tape.START] = control[tape.DONE_REPEATS] = 0
             raise
         control[tape.START] = position + 1
-        code = self._run(self._control_address, 0, 1)
+        code = self._run(self._control_address)
         return code
 
     def _kernel_error(self, item, code: int) -> Exception:

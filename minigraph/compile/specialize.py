@@ -37,12 +37,13 @@ def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> li
     return sorted(found.values(), key=lambda n: n.order)
 
 
-def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec], extra: Sequence[Node] = ()
-               ) -> tuple[Graph, dict[int, Value]]:
+def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec], extra: Sequence[Node] = (),
+               numbers: Mapping[int, np.ndarray] | None = None) -> tuple[Graph, dict[int, Value]]:
     """A copy of the part of `graph` that computes `fetches` and runs `extra`, with known shapes.
 
     Args:
         feeds: fed value -> its actual spec; these become placeholders of the copy, in this order.
+        numbers: identity of a fed value -> its numbers, where they are known while compiling.
 
     Returns: the new graph, and a map from the identity of each old value to the new one.
     """
@@ -54,6 +55,8 @@ def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spe
         check_feed(value, spec)
         node = new.add(OPS["placeholder"], (), {}, [spec], value.node.name, value.node.source, value.node, value.node.scope)
         mapped[id(value)] = node.outputs[0]
+        if numbers and id(value) in numbers:
+            known[id(node.outputs[0])] = numbers[id(value)]
     for node in needed_nodes([*fetches, *extra], feeds):
         if all(id(out) in mapped for out in node.outputs) and node.outputs:
             continue
@@ -71,7 +74,7 @@ def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spe
         folded = _fold(node, attrs, inputs, specs, values)
         if folded is not None:
             for out, array, spec in zip(node.outputs, folded, specs, strict=True):
-                constant = new.add(OPS["const"], (), {"value": _Constant(array)}, [spec], node.name, node.source, node,
+                constant = new.add(OPS["const"], (), {"value": array}, [spec], node.name, node.source, node,
                                    node.scope).outputs[0]
                 mapped[id(out)], known[id(constant)] = constant, array
             continue
@@ -102,16 +105,6 @@ def _unknown_shape(node: Node, specs: Sequence[Spec]) -> UnsupportedError:
         where=f"op {node.op.name} ({node.name!r})", got=", ".join(describe(s.shape, s.dtype) for s in specs),
         wanted="shapes that follow from the shapes of what is fed",
         fix="give the size as a number, or compute this part eagerly", source=node.source)
-
-
-class _Constant:
-    """A folded array, in the form the const op expects: something NumPy can read."""
-
-    def __init__(self, array: np.ndarray):
-        self.array = array
-
-    def __array__(self, dtype=None, copy=None):
-        return self.array
 
 
 def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec],

@@ -5,7 +5,11 @@ from types import SimpleNamespace as _SimpleNamespace
 from minigraph.data.dataset import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset
 
 #: Where TensorFlow 2.3 and earlier kept these names.
-experimental = _SimpleNamespace(AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE_CARDINALITY,
-                                UNKNOWN_CARDINALITY=UNKNOWN_CARDINALITY, cardinality=Dataset.cardinality)
+experimental = _SimpleNamespace(
+    AUTOTUNE=AUTOTUNE,
+    INFINITE_CARDINALITY=INFINITE_CARDINALITY,
+    UNKNOWN_CARDINALITY=UNKNOWN_CARDINALITY,
+    cardinality=Dataset.cardinality,
+)
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "experimental"]

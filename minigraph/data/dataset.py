@@ -1,9 +1,10 @@
 """Dataset: a sequence of elements that is made again for every pass over it.
 
-Each method returns a new dataset that draws from this one when it is iterated. Elements travel as flat tuples of eager
-tensors and get their structure back at the end. Elements are made one after the other, in order, when they are asked for;
-arguments that only say how TensorFlow should spend threads and memory (`num_parallel_calls`, `deterministic`, the buffer of
-`prefetch`) are checked and change nothing. Knows nothing of training.
+Each method returns a new dataset that draws from this one when it is iterated. Elements travel as flat tuples
+of eager tensors and get their structure back at the end. Elements are made one after the other, in order,
+when they are asked for; arguments that only say how TensorFlow should spend threads and memory
+(`num_parallel_calls`, `deterministic`, the buffer of `prefetch`) are checked and change nothing. Knows
+nothing of training.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from minigraph.data.elements import (Flat, Traced, fitting, held_tensors, map_shapes, packer, rows, spec_of_element,
-                                     stack)
+from minigraph.data.elements import (
+    Flat,
+    Traced,
+    fitting,
+    held_tensors,
+    map_shapes,
+    packer,
+    rows,
+    spec_of_element,
+    stack,
+)
 from minigraph.data.shuffling import shuffled, words
 from minigraph.dtypes import as_dtype
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError, did_you_mean
@@ -37,7 +47,8 @@ _Pass = Callable[[], Iterator[Flat]]
 
 
 class Dataset:
-    """A sequence of elements (TensorFlow's `tf.data.Dataset`). Make one with `from_tensor_slices`, `range`, ...
+    """A sequence of elements (TensorFlow's `tf.data.Dataset`). Make one with `from_tensor_slices`, `range`,
+    ...
 
     >>> import minigraph as tf
     >>> dataset = tf.data.Dataset.from_tensor_slices([1.0, 2.0, 3.0]).map(lambda x: 10 * x).batch(2)
@@ -58,13 +69,22 @@ class Dataset:
         """
         nest, leaves = held_tensors(tensors, "from_tensor_slices")
         if any(not leaf.shape for leaf in leaves):
-            raise ShapeError("from_tensor_slices: a single number has no slices", where="from_tensor_slices",
-                             got="shape ()", wanted="arrays with a first axis", fix="Dataset.from_tensors(x)")
+            raise ShapeError(
+                "from_tensor_slices: a single number has no slices",
+                where="from_tensor_slices",
+                got="shape ()",
+                wanted="arrays with a first axis",
+                fix="Dataset.from_tensors(x)",
+            )
         count = leaves[0].shape[0]
         if any(leaf.shape[0] != count for leaf in leaves):
-            raise ShapeError("from_tensor_slices: the arrays have different lengths", where="from_tensor_slices",
-                             got=", ".join(str(leaf.shape) for leaf in leaves), wanted="equal first axes",
-                             fix="check that they belong together (axis 0 counts the samples)")
+            raise ShapeError(
+                "from_tensor_slices: the arrays have different lengths",
+                where="from_tensor_slices",
+                got=", ".join(str(leaf.shape) for leaf in leaves),
+                wanted="equal first axes",
+                fix="check that they belong together (axis 0 counts the samples)",
+            )
         spec = map_shapes(spec_of_element(nest), lambda shape: shape[1:])
         return Dataset("TensorSlice", spec, count, lambda: zip(*map(rows, leaves), strict=True))
 
@@ -78,20 +98,31 @@ class Dataset:
     def range(*args: Any, output_type: Any = "int64", name: str | None = None) -> Dataset:
         """The numbers of Python's `range(*args)`, int64 by default."""
         if not 1 <= len(args) <= 3:
-            raise InvalidArgumentError("Dataset.range takes 1 to 3 numbers", where="Dataset.range", got=str(args),
-                                       wanted="range(stop), range(start, stop) or range(start, stop, step)",
-                                       fix="leave some out")
+            raise InvalidArgumentError(
+                "Dataset.range takes 1 to 3 numbers",
+                where="Dataset.range",
+                got=str(args),
+                wanted="range(stop), range(start, stop) or range(start, stop, step)",
+                fix="leave some out",
+            )
         dtype = as_dtype(output_type)
         numbers = range(*(_whole(number, "start, stop and step", "Dataset.range") for number in args))
 
         def elements() -> Iterator[Flat]:
             for number in numbers:
                 yield (convert(np.asarray(number, dtype.numpy_dtype)),)
+
         return Dataset("Range", TensorSpec((), dtype), len(numbers), elements)
 
     @staticmethod
-    def from_generator(generator: Callable, output_types: Any = None, output_shapes: Any = None, args: Any = None,
-                       output_signature: Any = None, name: str | None = None) -> Dataset:
+    def from_generator(
+        generator: Callable,
+        output_types: Any = None,
+        output_shapes: Any = None,
+        args: Any = None,
+        output_signature: Any = None,
+        name: str | None = None,
+    ) -> Dataset:
         """What `generator(*args)` yields; it is called anew for every pass.
 
         Args:
@@ -101,15 +132,20 @@ class Dataset:
         """
         where = "from_generator"
         if not callable(generator):
-            raise InvalidArgumentError("from_generator takes a function that returns an iterator", where=where,
-                                       got=repr(generator)[:80], wanted="a generator function",
-                                       fix="pass the function itself, not what it returns: from_generator(make, ...)")
+            raise InvalidArgumentError(
+                "from_generator takes a function that returns an iterator",
+                where=where,
+                got=repr(generator)[:80],
+                wanted="a generator function",
+                fix="pass the function itself, not what it returns: from_generator(make, ...)",
+            )
         spec = _signature(output_types, output_shapes, output_signature)
         given = [convert(value, name="args").numpy() for value in args or ()]
 
         def elements() -> Iterator[Flat]:
             for value in generator(*given):
                 yield fitting(value, spec, where)
+
         return Dataset("FlatMap", spec, UNKNOWN_CARDINALITY, elements)
 
     @staticmethod
@@ -122,8 +158,13 @@ class Dataset:
         nest = datasets if datasets is not None else args[0] if len(args) == 1 else args
         parts = flatten(nest)
         if not parts or isinstance(nest, list) or any(not isinstance(part, Dataset) for part in parts):
-            raise InvalidArgumentError("zip takes datasets", where="Dataset.zip", got=repr(nest)[:120],
-                                       wanted="datasets, or a tuple or dict of them", fix="Dataset.zip(images, labels)")
+            raise InvalidArgumentError(
+                "zip takes datasets",
+                where="Dataset.zip",
+                got=repr(nest)[:120],
+                wanted="datasets, or a tuple or dict of them",
+                fix="Dataset.zip(images, labels)",
+            )
         spec = map_structure(lambda part: part.element_spec, nest)
         counts = [part._count for part in parts]
         finite = [count for count in counts if count != INFINITE_CARDINALITY]
@@ -131,21 +172,36 @@ class Dataset:
         def elements() -> Iterator[Flat]:
             for sides in zip(*(part._elements() for part in parts), strict=False):
                 yield tuple(itertools.chain.from_iterable(sides))
-        count = UNKNOWN_CARDINALITY if UNKNOWN_CARDINALITY in counts else min(finite, default=INFINITE_CARDINALITY)
+
+        count = (
+            UNKNOWN_CARDINALITY
+            if UNKNOWN_CARDINALITY in counts
+            else min(finite, default=INFINITE_CARDINALITY)
+        )
         return Dataset("Zip", spec, count, elements)
 
     # -- what is done to elements
-    def map(self, map_func: Callable, num_parallel_calls: int | None = None, deterministic: bool | None = None,
-            synchronous: bool | None = None, use_unbounded_threadpool: bool = False, name: str | None = None) -> Dataset:
+    def map(
+        self,
+        map_func: Callable,
+        num_parallel_calls: int | None = None,
+        deterministic: bool | None = None,
+        synchronous: bool | None = None,
+        use_unbounded_threadpool: bool = False,
+        name: str | None = None,
+    ) -> Dataset:
         """`map_func` of every element, traced once into a graph as by `tf.function`.
 
-        The parts of a tuple are separate arguments. Python code that is not made of tensor operations (printing, NumPy)
-        runs while tracing only.
+        The parts of a tuple are separate arguments. Python code that is not made of tensor operations
+        (printing, NumPy) runs while tracing only.
         """
         _hint(num_parallel_calls, "num_parallel_calls", "map")
         if synchronous or use_unbounded_threadpool:
-            raise UnsupportedError("map: synchronous and use_unbounded_threadpool are not supported", where="Dataset.map",
-                                   fix="leave them out")
+            raise UnsupportedError(
+                "map: synchronous and use_unbounded_threadpool are not supported",
+                where="Dataset.map",
+                fix="leave them out",
+            )
         function = Traced(map_func, self.element_spec, "Dataset.map")
         kind = "Map" if num_parallel_calls is None else "ParallelMap"
         return Dataset(kind, function.element_spec, self._count, lambda: map(function, self._elements()))
@@ -154,35 +210,56 @@ class Dataset:
         """The elements for which `predicate`, traced as in `map`, is true."""
         function = Traced(predicate, self.element_spec, "Dataset.filter")
         if function.element_spec != TensorSpec((), "bool"):
-            raise DTypeError("filter: the predicate must return one bool", where="Dataset.filter",
-                             got=str(function.element_spec), wanted=str(TensorSpec((), "bool")),
-                             fix="compare: lambda x: x > 0; reduce vectors with tf.reduce_all")
+            raise DTypeError(
+                "filter: the predicate must return one bool",
+                where="Dataset.filter",
+                got=str(function.element_spec),
+                wanted=str(TensorSpec((), "bool")),
+                fix="compare: lambda x: x > 0; reduce vectors with tf.reduce_all",
+            )
 
         def elements() -> Iterator[Flat]:
             return (flat for flat in self._elements() if function(flat)[0])
+
         return Dataset("Filter", self.element_spec, UNKNOWN_CARDINALITY, elements)
 
-    def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool | None = True,
-                name: str | None = None) -> Dataset:
+    def shuffle(
+        self,
+        buffer_size: int,
+        seed: int | None = None,
+        reshuffle_each_iteration: bool | None = True,
+        name: str | None = None,
+    ) -> Dataset:
         """Elements in random order, each drawn from a buffer of the next `buffer_size`.
 
-        With `seed` or `tf.random.set_seed` the order is TensorFlow's, pass after pass; without both it is another every
-        time. A buffer smaller than the dataset shuffles only nearby elements. After `batch` it shuffles whole batches.
+        With `seed` or `tf.random.set_seed` the order is TensorFlow's, pass after pass; without both it is
+        another every time. A buffer smaller than the dataset shuffles only nearby elements. After `batch` it
+        shuffles whole batches.
 
         Args:
-            reshuffle_each_iteration: whether every pass has an order of its own (then seeds are drawn per pass).
+            reshuffle_each_iteration: whether every pass has an order of its own (then seeds are drawn per
+            pass).
         """
         size = _whole(buffer_size, "buffer_size", "Dataset.shuffle", at_least=1)
         seeds = eager_seeds(None if seed is None else _whole(seed, "seed", "Dataset.shuffle"))
         of_passes = words(*seeds)
 
         def elements() -> Iterator[Flat]:
-            of_pass = (next(of_passes), next(of_passes)) if reshuffle_each_iteration in (True, None) else seeds
+            of_pass = (
+                (next(of_passes), next(of_passes)) if reshuffle_each_iteration in (True, None) else seeds
+            )
             return shuffled(self._elements(), size, words(*of_pass))
+
         return Dataset("Shuffle", self.element_spec, self._count, elements)
 
-    def batch(self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
-              deterministic: bool | None = None, name: str | None = None) -> Dataset:
+    def batch(
+        self,
+        batch_size: int,
+        drop_remainder: bool = False,
+        num_parallel_calls: int | None = None,
+        deterministic: bool | None = None,
+        name: str | None = None,
+    ) -> Dataset:
         """`batch_size` consecutive elements stacked along a new first axis; the last batch may be smaller.
 
         Args:
@@ -195,28 +272,43 @@ class Dataset:
         _hint(num_parallel_calls, "num_parallel_calls", "batch")
         known = size if drop_remainder else None
         spec = map_shapes(self.element_spec, lambda shape: (known, *shape))
-        count = self._count if self._count < 0 else self._count // size if drop_remainder else -(-self._count // size)
+        count = (
+            self._count
+            if self._count < 0
+            else self._count // size
+            if drop_remainder
+            else -(-self._count // size)
+        )
 
         def elements() -> Iterator[Flat]:
             source = self._elements()
             while group := list(itertools.islice(source, size)):
                 if len(group) == size or not drop_remainder:
                     yield tuple([stack(column, "Dataset.batch") for column in zip(*group, strict=True)])
+
         return Dataset("Batch" if num_parallel_calls is None else "ParallelBatch", spec, count, elements)
 
     def unbatch(self, name: str | None = None) -> Dataset:
         """The slices of every element along its first axis, as elements."""
         leaves = flatten(self.element_spec)
         if any(not leaf.shape for leaf in leaves):
-            raise ShapeError("unbatch: elements need a first axis to be taken apart", where="Dataset.unbatch",
-                             got=str(self.element_spec), wanted="elements of at least one axis", fix="batch first")
+            raise ShapeError(
+                "unbatch: elements need a first axis to be taken apart",
+                where="Dataset.unbatch",
+                got=str(self.element_spec),
+                wanted="elements of at least one axis",
+                fix="batch first",
+            )
         spec = map_shapes(self.element_spec, lambda shape: shape[1:])
         each = next((leaf.shape[0] for leaf in leaves if leaf.shape[0] is not None), None)
-        count = self._count if self._count < 0 else UNKNOWN_CARDINALITY if each is None else self._count * each
+        count = (
+            self._count if self._count < 0 else UNKNOWN_CARDINALITY if each is None else self._count * each
+        )
 
         def elements() -> Iterator[Flat]:
             for flat in self._elements():
                 yield from zip(*map(rows, flat), strict=True)
+
         return Dataset("Unbatch", spec, count, elements)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
@@ -227,8 +319,13 @@ class Dataset:
     def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """The elements of the first complete pass are kept in memory and given again by later passes."""
         if filename:
-            raise UnsupportedError("cache: keeping elements in a file is not supported", where="Dataset.cache",
-                                   got=f"filename={filename!r}", wanted="cache()", fix="leave filename out")
+            raise UnsupportedError(
+                "cache: keeping elements in a file is not supported",
+                where="Dataset.cache",
+                got=f"filename={filename!r}",
+                wanted="cache()",
+                fix="leave filename out",
+            )
         kept: list[list[Flat]] = []
 
         def elements() -> Iterator[Flat]:
@@ -240,6 +337,7 @@ class Dataset:
                 seen.append(flat)
                 yield flat
             kept[:] = [seen]
+
         return Dataset("Cache", self.element_spec, self._count, elements)
 
     def prefetch(self, buffer_size: int, name: str | None = None) -> Dataset:
@@ -261,6 +359,7 @@ class Dataset:
                     yield flat
                 if empty and times < 0:
                     return
+
         if times == 0 or self._count == 0:
             total = 0
         elif times < 0:
@@ -278,8 +377,12 @@ class Dataset:
             total = UNKNOWN_CARDINALITY
         else:
             total = first if self._count == INFINITE_CARDINALITY else min(first, self._count)
-        return Dataset("Take", self.element_spec, total,
-                       self._elements if first < 0 else lambda: itertools.islice(self._elements(), first))
+        return Dataset(
+            "Take",
+            self.element_spec,
+            total,
+            self._elements if first < 0 else lambda: itertools.islice(self._elements(), first),
+        )
 
     def skip(self, count: int, name: str | None = None) -> Dataset:
         """All but the first `count` elements; none at all for -1."""
@@ -291,26 +394,37 @@ class Dataset:
 
         def elements() -> Iterator[Flat]:
             return itertools.islice(self._elements(), first, None) if first >= 0 else iter(())
+
         return Dataset("Skip", self.element_spec, total, elements)
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
         """The elements of this dataset, then those of another of the same structure and dtypes."""
         own, other = flatten(self.element_spec), flatten(dataset.element_spec)
         same = str(map_shapes(self.element_spec, lambda shape: ())) == str(
-            map_shapes(dataset.element_spec, lambda shape: ()))
+            map_shapes(dataset.element_spec, lambda shape: ())
+        )
         if not same or any(len(a.shape) != len(b.shape) for a, b in zip(own, other, strict=True)):
-            raise DTypeError("concatenate: the elements of the two datasets differ", where="Dataset.concatenate",
-                             got=f"{self.element_spec} and {dataset.element_spec}",
-                             wanted="the same structure, dtypes and numbers of axes", fix="bring them together with map")
-        spec = pack_like(self.element_spec, [
-            TensorSpec([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
-            for a, b in zip(own, other, strict=True)])
+            raise DTypeError(
+                "concatenate: the elements of the two datasets differ",
+                where="Dataset.concatenate",
+                got=f"{self.element_spec} and {dataset.element_spec}",
+                wanted="the same structure, dtypes and numbers of axes",
+                fix="bring them together with map",
+            )
+        spec = pack_like(
+            self.element_spec,
+            [
+                TensorSpec([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
+                for a, b in zip(own, other, strict=True)
+            ],
+        )
         counts = self._count, dataset._count
         total = next((n for n in (INFINITE_CARDINALITY, UNKNOWN_CARDINALITY) if n in counts), sum(counts))
 
         def elements() -> Iterator[Flat]:
             yield from self._elements()
             yield from dataset._elements()
+
         return Dataset("Concatenate", spec, total, elements)
 
     # -- looking
@@ -320,13 +434,17 @@ class Dataset:
         return self._element_spec
 
     def cardinality(self) -> Tensor:
-        """The number of elements, int64 (); INFINITE_CARDINALITY (-1) or UNKNOWN_CARDINALITY (-2) where it has none."""
+        """The number of elements, int64 (); INFINITE_CARDINALITY (-1) or UNKNOWN_CARDINALITY (-2) where it
+        has none."""
         return convert(np.int64(self._count))
 
     def __len__(self) -> int:
         if self._count < 0:
-            raise TypeError("The dataset is infinite." if self._count == INFINITE_CARDINALITY else
-                            "The dataset length is unknown.")
+            raise TypeError(
+                "The dataset is infinite."
+                if self._count == INFINITE_CARDINALITY
+                else "The dataset length is unknown."
+            )
         return self._count
 
     def __bool__(self) -> bool:
@@ -336,9 +454,13 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         """Elements as nests of eager tensors."""
         if current_graph() is not None:
-            raise UnsupportedError("a dataset cannot be iterated inside a traced function", where="Dataset.__iter__",
-                                   got="for ... in dataset while a graph is being built", wanted="a loop outside",
-                                   fix="loop over the dataset in plain Python and call the @tf.function on each batch")
+            raise UnsupportedError(
+                "a dataset cannot be iterated inside a traced function",
+                where="Dataset.__iter__",
+                got="for ... in dataset while a graph is being built",
+                wanted="a loop outside",
+                fix="loop over the dataset in plain Python and call the @tf.function on each batch",
+            )
         return map(packer(self.element_spec), self._elements())
 
     def as_numpy_iterator(self) -> Iterator[Any]:
@@ -357,8 +479,13 @@ class Dataset:
         if name.startswith("_"):
             raise AttributeError(name)
         known = [n for n in dir(Dataset) if not n.startswith("_")]
-        raise _NoSuchMethod(f"Dataset.{name} is not supported", where=f"tf.data.Dataset.{name}", got=name,
-                            wanted="a supported method", fix=did_you_mean(name, known))
+        raise _NoSuchMethod(
+            f"Dataset.{name} is not supported",
+            where=f"tf.data.Dataset.{name}",
+            got=name,
+            wanted="a supported method",
+            fix=did_you_mean(name, known),
+        )
 
 
 class _NoSuchMethod(UnsupportedError, AttributeError):
@@ -370,19 +497,31 @@ def _signature(types: Any, shapes: Any, signature: Any) -> Any:
     where = "from_generator"
     if signature is not None:
         if types is not None or shapes is not None:
-            raise InvalidArgumentError("from_generator: output_signature replaces output_types and output_shapes",
-                                       where=where, got="both", wanted="one of them", fix="keep output_signature")
+            raise InvalidArgumentError(
+                "from_generator: output_signature replaces output_types and output_shapes",
+                where=where,
+                got="both",
+                wanted="one of them",
+                fix="keep output_signature",
+            )
         for leaf in flatten(signature):
             if not isinstance(leaf, TensorSpec):
-                raise InvalidArgumentError("from_generator: output_signature is made of TensorSpecs", where=where,
-                                           got=repr(leaf)[:80], wanted="tf.TensorSpec(shape=(), dtype=tf.int32)",
-                                           fix="wrap shapes and dtypes in tf.TensorSpec")
+                raise InvalidArgumentError(
+                    "from_generator: output_signature is made of TensorSpecs",
+                    where=where,
+                    got=repr(leaf)[:80],
+                    wanted="tf.TensorSpec(shape=(), dtype=tf.int32)",
+                    fix="wrap shapes and dtypes in tf.TensorSpec",
+                )
         return signature
     if types is None or shapes is None:
-        raise UnsupportedError("from_generator needs to know the shapes of elements", where=where,
-                               got="no output_signature" + (", output_types without output_shapes" if types else ""),
-                               wanted="output_signature=tf.TensorSpec(shape, dtype), or a tuple or dict of them",
-                               fix="None stands for sizes that vary: tf.TensorSpec((None, 3), tf.float32)")
+        raise UnsupportedError(
+            "from_generator needs to know the shapes of elements",
+            where=where,
+            got="no output_signature" + (", output_types without output_shapes" if types else ""),
+            wanted="output_signature=tf.TensorSpec(shape, dtype), or a tuple or dict of them",
+            fix="None stands for sizes that vary: tf.TensorSpec((None, 3), tf.float32)",
+        )
     if isinstance(types, (tuple, dict)):
         items = types.items() if isinstance(types, dict) else enumerate(types)
         parts = {key: _signature(part, shapes[key], None) for key, part in items}
@@ -399,9 +538,14 @@ def _whole(value: Any, name: str, where: str, at_least: int | None = None) -> in
     number = value.numpy() if isinstance(value, EagerTensor) else value
     fits = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
     if not fits or (at_least is not None and number < at_least):
-        raise InvalidArgumentError(f"{where}: {name} must be a whole number" + (
-            f" of at least {at_least}" if at_least is not None else ""), where=where, got=f"{name}={value!r}",
-            wanted="for example 32" if at_least != -1 else "a count, or -1", fix=f"check {name}")
+        raise InvalidArgumentError(
+            f"{where}: {name} must be a whole number"
+            + (f" of at least {at_least}" if at_least is not None else ""),
+            where=where,
+            got=f"{name}={value!r}",
+            wanted="for example 32" if at_least != -1 else "a count, or -1",
+            fix=f"check {name}",
+        )
     return int(number)
 
 

@@ -62,12 +62,21 @@ def held_tensors(value: Any, where: str) -> tuple[Any, list[EagerTensor]]:
     nest = _components(value, where)
     leaves = flatten(nest)
     if not leaves:
-        raise InvalidArgumentError(f"{where}: there are no tensors", where=where, got=repr(value),
-                                   wanted="an array, or a tuple or dict of arrays", fix="pass (x, y)")
+        raise InvalidArgumentError(
+            f"{where}: there are no tensors",
+            where=where,
+            got=repr(value),
+            wanted="an array, or a tuple or dict of arrays",
+            fix="pass (x, y)",
+        )
     if any(isinstance(leaf, Value) for leaf in leaves):
-        raise UnsupportedError(f"{where}: a dataset cannot be made of a traced function's tensors", where=where,
-                               got=repr(value)[:80], wanted="arrays or eager tensors",
-                               fix="make the dataset outside @tf.function")
+        raise UnsupportedError(
+            f"{where}: a dataset cannot be made of a traced function's tensors",
+            where=where,
+            got=repr(value)[:80],
+            wanted="arrays or eager tensors",
+            fix="make the dataset outside @tf.function",
+        )
     return nest, leaves
 
 
@@ -97,7 +106,7 @@ def rows(tensor: EagerTensor) -> Iterator[EagerTensor]:
     address = tensor.address
     for start in range(len(array)):
         # A slice, not an item: the item of a vector would be a NumPy scalar of its own memory.
-        yield EagerTensor(spec, array[start:start + 1], address)
+        yield EagerTensor(spec, array[start : start + 1], address)
         address += spec.nbytes
 
 
@@ -113,9 +122,13 @@ def stack(column: Sequence[EagerTensor], where: str) -> EagerTensor:
     address = start
     for tensor in column:
         if tensor.spec is not spec:
-            raise ShapeError(f"{where}: elements of different shapes cannot be one batch", where=where,
-                             got=f"{spec} and {tensor.spec}", wanted="equal shapes",
-                             fix="pad or crop the elements to one shape first (in map), or batch(1)")
+            raise ShapeError(
+                f"{where}: elements of different shapes cannot be one batch",
+                where=where,
+                got=f"{spec} and {tensor.spec}",
+                wanted="equal shapes",
+                fix="pad or crop the elements to one shape first (in map), or batch(1)",
+            )
         ctypes.memmove(address, tensor.address, nbytes)
         address += nbytes
     return EagerTensor(spec_of((len(column), *spec.shape), spec.dtype), block, start)
@@ -134,14 +147,25 @@ def fitting(value: Any, element_spec: Any, where: str) -> Flat:
     for part, spec in zip(parts, flatten(element_spec), strict=True):
         array = np.asarray(part.numpy() if isinstance(part, Tensor) else part)
         if array.dtype.kind not in "biufc":
-            raise DTypeError(f"{where}: an element is not made of numbers", where=where, got=repr(part)[:80],
-                             wanted=str(spec), fix="encode text as numbers before yielding")
+            raise DTypeError(
+                f"{where}: an element is not made of numbers",
+                where=where,
+                got=repr(part)[:80],
+                wanted=str(spec),
+                fix="encode text as numbers before yielding",
+            )
         # Numbers of another type are brought to the stated one, as in TensorFlow.
         tensor = from_array(np.array(array, spec.dtype.numpy_dtype))
         if len(tensor.shape) != len(spec.shape) or any(
-                n is not None and m != n for m, n in zip(tensor.shape, spec.shape, strict=True)):
-            raise ShapeError(f"{where}: an element has another shape than stated", where=where, got=str(tensor.shape),
-                             wanted=str(spec.shape), fix="change the output_signature (None fits any size), or the data")
+            n is not None and m != n for m, n in zip(tensor.shape, spec.shape, strict=True)
+        ):
+            raise ShapeError(
+                f"{where}: an element has another shape than stated",
+                where=where,
+                got=str(tensor.shape),
+                wanted=str(spec.shape),
+                fix="change the output_signature (None fits any size), or the data",
+            )
         flat.append(tensor)
     return tuple(flat)
 
@@ -154,8 +178,13 @@ def _parts(value: Any, spec: Any, where: str) -> list:
         return [part for key in sorted(spec) for part in _parts(value[key], spec[key], where)]
     if isinstance(spec, tuple) and isinstance(value, tuple) and len(spec) == len(value):
         return [part for item, inner in zip(value, spec, strict=True) for part in _parts(item, inner, where)]
-    raise InvalidArgumentError(f"{where}: an element has another structure than stated", where=where,
-                               got=repr(value)[:120], wanted=str(spec), fix="yield what output_signature describes")
+    raise InvalidArgumentError(
+        f"{where}: an element has another structure than stated",
+        where=where,
+        got=repr(value)[:120],
+        wanted=str(spec),
+        fix="yield what output_signature describes",
+    )
 
 
 class Traced:
@@ -172,33 +201,51 @@ class Traced:
 
         def traced(*args):
             return as_element(inner(*args), where)
+
         with eagerly():
             name = getattr(function, "__name__", type(function).__name__)
             concrete = Function(traced, autograph_on=False, name=name).get_concrete_function(*arguments)
         self.element_spec = spec_of_element(concrete.structured_outputs)
         if not concrete.outputs:
-            raise InvalidArgumentError(f"{where}: the function returns nothing", where=where, got="an empty structure",
-                                       wanted="at least one tensor", fix="return a tensor, or a tuple or dict of them")
+            raise InvalidArgumentError(
+                f"{where}: the function returns nothing",
+                where=where,
+                got="an empty structure",
+                wanted="at least one tensor",
+                fix="return a tensor, or a tuple or dict of them",
+            )
         self.graph: Graph = concrete.graph
         self._program = concrete.program
 
     def __call__(self, flat: Flat) -> Flat:
         program = self._program([tensor.spec for tensor in flat])
         blocks = program.run_addresses([tensor.address for tensor in flat])
-        return tuple([EagerTensor(spec, block, address)
-                      for (block, address), spec in zip(blocks, program.output_specs, strict=True)])
+        return tuple(
+            [
+                EagerTensor(spec, block, address)
+                for (block, address), spec in zip(blocks, program.output_specs, strict=True)
+            ]
+        )
 
     @staticmethod
     def _check(function: Any, arguments: tuple, where: str) -> None:
         if not callable(function):
-            raise InvalidArgumentError(f"{where} takes a function", where=where, got=repr(function)[:80],
-                                       wanted="a function of an element", fix=f"{where}(lambda x, y: ...)")
+            raise InvalidArgumentError(
+                f"{where} takes a function",
+                where=where,
+                got=repr(function)[:80],
+                wanted="a function of an element",
+                fix=f"{where}(lambda x, y: ...)",
+            )
         signature = inspect.signature(function)
         try:
             signature.bind(*arguments)
         except TypeError:
             raise InvalidArgumentError(
-                f"{where}: the function does not take the parts of an element", where=where,
-                got=f"a function of {signature}", wanted=f"{len(arguments)} argument"
+                f"{where}: the function does not take the parts of an element",
+                where=where,
+                got=f"a function of {signature}",
+                wanted=f"{len(arguments)} argument"
                 f"{'s' if len(arguments) != 1 else ''}, for elements {arguments}",
-                fix="a tuple's parts come as arguments of their own: lambda x, y: ...") from None
+                fix="a tuple's parts come as arguments of their own: lambda x, y: ...",
+            ) from None

@@ -1,7 +1,8 @@
 """Shuffling through a buffer, in TensorFlow's order: the same seeds give the same sequence.
 
-The buffer is a ring. Each draw takes word mod (number held) as the distance from the ring's start, and what stood at the
-start moves into the hole. Words are TensorFlow's: the Philox stream keyed by the graph seed, the op seed in its counter.
+The buffer is a ring. Each draw takes word mod (number held) as the distance from the ring's start, and what
+stood at the start moves into the hole. Words are TensorFlow's: the Philox stream keyed by the graph seed, the
+op seed in its counter.
 """
 
 from __future__ import annotations

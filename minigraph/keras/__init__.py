@@ -1,9 +1,70 @@
 """Keras's names on minigraph: `from minigraph import keras`."""
 
-from minigraph.keras import (activations, callbacks, constraints, datasets, initializers, layers, losses, metrics, models,
-                             optimizers, random, regularizers, utils)
+from minigraph.keras import (
+    activations,
+    backend,
+    callbacks,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    utils,
+)
+from minigraph.keras.arguments import missing_name
+from minigraph.keras.initializers import Initializer
 from minigraph.keras.layers import Input, InputSpec, Layer
+from minigraph.keras.losses import Loss
+from minigraph.keras.metrics import Metric
 from minigraph.keras.models import Model, Sequential
+from minigraph.keras.optimizers import Optimizer
+from minigraph.keras.regularizers import Regularizer
+from minigraph.keras.symbolic import KerasTensor
 
-__all__ = ["Input", "InputSpec", "Layer", "Model", "Sequential", "activations", "callbacks", "constraints", "datasets",
-           "initializers", "layers", "losses", "metrics", "models", "optimizers", "random", "regularizers", "utils"]
+__all__ = [
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "utils",
+]
+
+#: What Keras has and what to use instead.
+_INSTEAD = {
+    "applications": "pretrained networks are not part of minigraph; build the layers with keras.layers",
+    "preprocessing": "prepare images as arrays, or with tf.data.Dataset.map",
+    "saving": "numpy.savez('weights.npz', *model.get_weights()) keeps the weights",
+}
+
+
+def __getattr__(name: str):
+    raise missing_name("keras", name, __all__, _INSTEAD)

@@ -1,7 +1,8 @@
-"""keras.backend (usually imported as K): Keras's state, and the tensor functions older custom losses and metrics use.
+"""keras.backend (usually imported as K): Keras's state, and the tensor functions older custom losses and
+metrics use.
 
-Names, arguments and results are those of `tf.keras.backend`. The functions that `keras.ops` has under the same name and
-with the same result are that module's.
+Names, arguments and results are those of `tf.keras.backend`; they differ from `keras.ops` in defaults and
+result dtypes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,40 @@ from minigraph.keras.activations import elu, hard_sigmoid, relu, sigmoid, softma
 from minigraph.keras.arguments import missing_name, refuse_unsupported
 from minigraph.keras.config import epsilon, floatx, set_epsilon, set_floatx
 from minigraph.keras.symbolic import KerasTensor
-from minigraph.ops import (abs, bias_add, cast, concat, cos, cumprod, cumsum, equal, exp, greater, greater_equal, less,
-                           less_equal, log, maximum, minimum, not_equal, one_hot, pow, reshape, reverse, round, shape,
-                           sign, sin, sqrt, square, squeeze, stack, tile, zeros_like)
-from minigraph.ops import ones_like
+from minigraph.ops import (
+    abs,
+    bias_add,
+    cast,
+    concat,
+    cos,
+    cumprod,
+    cumsum,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    maximum,
+    minimum,
+    not_equal,
+    one_hot,
+    ones_like,
+    pow,
+    reshape,
+    reverse,
+    round,
+    shape,
+    sign,
+    sin,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    tile,
+    zeros_like,
+)
 from minigraph.ops.dispatch import convert
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
@@ -56,8 +87,13 @@ def image_data_format() -> str:
 def set_image_data_format(data_format: str) -> None:
     """Accepts "channels_last", the only layout there is."""
     if data_format != "channels_last":
-        raise UnsupportedError(f"image data format {data_format!r} is not supported", where="keras.backend",
-                               got=repr(data_format), wanted="'channels_last'", fix="put the channels on the last axis")
+        raise UnsupportedError(
+            f"image data format {data_format!r} is not supported",
+            where="keras.backend",
+            got=repr(data_format),
+            wanted="'channels_last'",
+            fix="put the channels on the last axis",
+        )
 
 
 def is_keras_tensor(x: Any) -> bool:
@@ -225,8 +261,13 @@ def dot(x, y):
     if len(x.shape) <= 2 and len(y.shape) <= 2:
         return ops.matmul(x, y)
     if len(y.shape) != 2:
-        raise UnsupportedError("keras.backend.dot: y of more than two axes is not supported", where="keras.backend.dot",
-                               got=f"{x.shape} · {y.shape}", wanted="y (K, N)", fix="use tf.matmul")
+        raise UnsupportedError(
+            "keras.backend.dot: y of more than two axes is not supported",
+            where="keras.backend.dot",
+            got=f"{x.shape} · {y.shape}",
+            wanted="y (K, N)",
+            fix="use tf.matmul",
+        )
     return ops.matmul(x, y)
 
 
@@ -249,23 +290,33 @@ def categorical_crossentropy(target, output, from_logits: bool = False, axis: in
     return losses.categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
 
 
-def sparse_categorical_crossentropy(target, output, from_logits: bool = False, axis: int = -1, ignore_class=None):
+def sparse_categorical_crossentropy(
+    target, output, from_logits: bool = False, axis: int = -1, ignore_class=None
+):
     """−ln p of the class number in `target`"""
-    return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis,
-                                                  ignore_class=ignore_class)
+    return losses.sparse_categorical_crossentropy(
+        target, output, from_logits=from_logits, axis=axis, ignore_class=ignore_class
+    )
 
 
 def in_top_k(predictions, targets, k: int):
     """Whether the target class is among the k largest predictions"""
-    own = ops.reduce_sum(predictions * ops.one_hot(targets, predictions.shape[-1], dtype=predictions.dtype), -1, True)
+    own = ops.reduce_sum(
+        predictions * ops.one_hot(targets, predictions.shape[-1], dtype=predictions.dtype), -1, True
+    )
     return ops.reduce_sum(ops.cast(predictions > own, "int32"), -1) < k
 
 
 def gradients(loss, variables):
     """Symbolic gradients, in a graph that is being built"""
     if current_graph() is None:
-        raise UnsupportedError("keras.backend.gradients works while a graph is being built", where="keras.backend.gradients",
-                               got="eager execution", wanted="a graph", fix="use tf.GradientTape")
+        raise UnsupportedError(
+            "keras.backend.gradients works while a graph is being built",
+            where="keras.backend.gradients",
+            got="eager execution",
+            wanted="a graph",
+            fix="use tf.GradientTape",
+        )
     return _gradients(loss, variables)
 
 
@@ -327,9 +378,12 @@ def repeat_elements(x, rep: int, axis: int):
 
 
 def switch(condition, then_expression: Any, else_expression: Any):
-    """then_expression where the condition holds, else else_expression (tensors, or functions that make them)"""
+    """then_expression where the condition holds, else else_expression (tensors, or functions that make
+    them)"""
+
     def made(expression: Any | Callable):
         return expression() if callable(expression) and not isinstance(expression, Tensor) else expression
+
     return ops.where(ops.cast(condition, "bool"), made(then_expression), made(else_expression))
 
 
@@ -349,5 +403,108 @@ def dropout(x, level: float, noise_shape=None, seed: int | None = None):
     return ops.dropout(x, level, noise_shape, seed)
 
 
+__all__ = [
+    "abs",
+    "all",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "batch_flatten",
+    "bias_add",
+    "binary_crossentropy",
+    "cast",
+    "cast_to_floatx",
+    "categorical_crossentropy",
+    "clear_session",
+    "clip",
+    "concatenate",
+    "constant",
+    "cos",
+    "count_params",
+    "cumprod",
+    "cumsum",
+    "dot",
+    "dropout",
+    "dtype",
+    "elu",
+    "epsilon",
+    "equal",
+    "eval",
+    "exp",
+    "expand_dims",
+    "eye",
+    "flatten",
+    "floatx",
+    "gather",
+    "get_uid",
+    "get_value",
+    "gradients",
+    "greater",
+    "greater_equal",
+    "hard_sigmoid",
+    "image_data_format",
+    "in_top_k",
+    "int_shape",
+    "is_keras_tensor",
+    "l2_normalize",
+    "less",
+    "less_equal",
+    "log",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "ndim",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "permute_dimensions",
+    "pow",
+    "prod",
+    "random_normal",
+    "random_uniform",
+    "relu",
+    "repeat",
+    "repeat_elements",
+    "reshape",
+    "reverse",
+    "round",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "set_value",
+    "shape",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_categorical_crossentropy",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "standardize_dtype",
+    "std",
+    "stop_gradient",
+    "sum",
+    "switch",
+    "tanh",
+    "tile",
+    "transpose",
+    "update",
+    "update_add",
+    "update_sub",
+    "var",
+    "variable",
+    "zeros",
+    "zeros_like",
+]
+
+
 def __getattr__(name: str):
-    raise missing_name("keras.backend", name, [n for n, thing in globals().items() if n[0] != "_" and callable(thing)])
+    raise missing_name("keras.backend", name, __all__)

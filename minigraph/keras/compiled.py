@@ -1,133 +1,259 @@
-"""The loss and the metrics given to `compile`, matched to the model's outputs."""
+"""The loss and the metrics given to `compile`, matched to the model's outputs by position or by name.
+
+What they compute is not known here, only which of them goes with which output and what it is called in the logs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError, UnknownNameError, did_you_mean
+from minigraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError, did_you_mean
+from minigraph.graph import current_graph
 from minigraph.keras import losses as losses_module
 from minigraph.keras import metrics as metrics_module
+from minigraph.tensor import Tensor
 from minigraph.tree import flatten
 
 
-def per_output(given: Any, names: list[str], what: str) -> list[Any]:
-    """One entry per output from a single value, a list, or a dict by output name."""
-    count = max(len(names), 1)
-    if isinstance(given, dict):
-        for name in given:
-            if name not in names:
-                raise UnknownNameError(f"compile: {what} names an output that is not there", where="model.compile",
-                                       got=repr(name), fix=did_you_mean(str(name), names))
-        return [given.get(name) for name in names]
-    if isinstance(given, (list, tuple)) and (count > 1 or len(given) == 1):
-        if len(given) != count:
-            raise InvalidArgumentError(f"compile: {what} has {len(given)} entries for {count} outputs",
-                                       where="model.compile", got=str(len(given)), wanted=str(count),
-                                       fix="one entry per output, in order")
-        return list(given)
-    return [given] * count
+class Outputs:
+    """The outputs of a model in a fixed order, with the name of each where there are names.
+
+    Args:
+        y_pred: a tensor, a list or tuple of tensors, or a dict of tensors.
+        layer_names: the layers that make them (functional models), else empty.
+    """
+
+    def __init__(self, y_pred: Any, layer_names: Sequence[str]):
+        if isinstance(y_pred, Mapping):
+            keys = list(layer_names) if set(layer_names) == set(y_pred) else sorted(y_pred)
+            self.names: list[str | None] = list(keys)
+            self.tensors: list[Tensor] = [y_pred[key] for key in keys]
+            self.are_named = True
+        else:
+            self.tensors = list(y_pred) if isinstance(y_pred, (list, tuple)) else [y_pred]
+            fitting = len(layer_names) == len(self.tensors)
+            self.names = list(layer_names) if fitting else [None] * len(self.tensors)
+            self.are_named = False
+        if any(isinstance(t, (list, tuple, Mapping)) for t in self.tensors):
+            raise UnsupportedError(
+                "losses and metrics of nested outputs are not supported", where="the model's outputs",
+                got=_structure(y_pred), wanted="a tensor, or one list or dict of tensors",
+                fix="return the outputs as one flat list or dict")
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    @property
+    def label(self) -> str:
+        return ", ".join(map(str, self.names)) if None not in self.names else f"{len(self)} outputs"
+
+    def match(self, given: Any, what: str, where: str) -> list[Any]:
+        """One entry per output from a list in their order, or a dict by their names.
+
+        Raises:
+            UnknownNameError: for a name no output has. InvalidArgumentError: for another number of entries.
+        """
+        if isinstance(given, Mapping):
+            for name in given:
+                if name not in self.names:
+                    raise UnknownNameError(f"{what} names an output that is not there", where=where, got=repr(name),
+                                           fix=did_you_mean(str(name), [str(n) for n in self.names if n is not None]))
+            return [given.get(name) for name in self.names]
+        entries = list(given) if isinstance(given, (list, tuple)) else [given]
+        if len(entries) != len(self):
+            raise InvalidArgumentError(
+                f"{what}: {_count(len(entries), 'entry', 'entries')} for {_count(len(self), 'output', 'outputs')}",
+                where=where, got=_structure(given), wanted=f"one per output: {self.label}",
+                fix="pass a list in the order of the outputs, or a dict by their names")
+        return entries
 
 
 class CompiledLoss:
-    """The sum over outputs of weight · loss; with several outputs each has a tracker of its own."""
+    """The sum over the outputs of weight · loss; with several losses each also has a running mean for the logs."""
 
-    def __init__(self, loss: Any, weights: Any, names: list[str]):
-        self._given, self._weights, self._names = loss, weights, names
-        self._functions: list | None = None
-        self.trackers: list = []
+    def __init__(self, loss: Any, weights: Any, layer_names: Sequence[str]):
+        if weights is not None and not isinstance(weights, (list, tuple, dict, int, float)):
+            raise InvalidArgumentError("compile: loss_weights is a number, or one number per output",
+                                       where="model.compile", got=repr(weights), wanted="for example [1.0, 0.5]",
+                                       fix="pass a list in the order of the outputs, or a dict by their names")
+        self._given, self._weights, self._layer_names = loss, weights, layer_names
+        self._functions: list[Any] | None = None
+        self._factors: list[Any] = []
+        #: Running means of the losses of single outputs, in the order they are reported.
+        self.trackers: list[metrics_module.Mean] = []
+        self._tracker_of: dict[int, metrics_module.Mean] = {}
 
-    def _prepare(self, count: int, names: list[str]) -> None:
-        names = names or [f"output_{i}" for i in range(count)] if count > 1 else names or ["output"]
-        self._functions = [None if g is None else _loss(g) for g in per_output(self._given, names, "loss")]
-        given = per_output(self._weights, names, "loss_weights") if self._weights is not None else [None] * len(names)
-        self._factors = given
-        if count > 1:
-            self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name, function in zip(
-                names, self._functions, strict=True) if function is not None]
-
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Any):
-        targets, outputs = _matched(y, y_pred)
-        weights = flatten(sample_weight) if sample_weight is not None else []
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Tensor | None:
+        outputs = Outputs(y_pred, self._layer_names)
+        wanted = self._wanted(outputs)
+        targets = _targets(y, outputs, wanted)
+        weights = _weights(sample_weight, outputs)
         if self._functions is None:
-            self._prepare(len(outputs), self._names)
+            self._prepare(outputs, wanted, targets)
         total = None
-        trackers = iter(self.trackers)
-        for i, (function, target, output) in enumerate(zip(self._functions, targets, outputs, strict=True)):
+        for i, function in enumerate(self._functions or ()):
             if function is None:
                 continue
-            weight = weights[i] if len(weights) == len(outputs) and len(outputs) > 1 else weights[0] if weights else None
-            value = function(target, output, sample_weight=weight)
-            if self.trackers:
-                next(trackers).update_state(value, sample_weight=ops.cast(ops.shape(output)[0], "float32"))
+            value = function(targets[i], outputs.tensors[i], sample_weight=weights[i])
+            if i in self._tracker_of:
+                # Keras knows the batch size only when it runs eagerly; traced, each batch counts the same here.
+                count = None if current_graph() is not None else float(outputs.tensors[i].shape[0])
+                self._tracker_of[i].update_state(value, sample_weight=count)
             if self._factors[i] is not None:
                 value = value * self._factors[i]
             total = value if total is None else total + value
         return total
 
+    def _wanted(self, outputs: Outputs) -> list[Any]:
+        """What `compile` was given for each output."""
+        given = self._given
+        if isinstance(given, (list, tuple, Mapping)):
+            return outputs.match(given, "compile: loss", "model.compile")
+        return [given] * len(outputs)
 
-def _loss(identifier: Any):
-    found = losses_module.get(identifier)
-    if isinstance(found, losses_module.Loss):
-        return found
-    return losses_module.LossFunctionWrapper(found, name=getattr(found, "__name__", None))
+    def _prepare(self, outputs: Outputs, wanted: list[Any], targets: list[Any]) -> None:
+        """Make the loss objects; which "crossentropy" is meant shows in the shapes."""
+        functions = [None if w is None else losses_module.resolve(w, tuple(y.shape), tuple(p.shape))
+                     for w, y, p in zip(wanted, targets, outputs.tensors, strict=True)]
+        weights = self._weights
+        if weights is None:
+            self._factors = [None] * len(outputs)
+        else:
+            self._factors = outputs.match(weights, "compile: loss_weights", "model.compile")
+        used = [i for i, function in enumerate(functions) if function is not None]
+        if isinstance(self._given, Mapping):
+            order = list(self._given)
+            used.sort(key=lambda i: order.index(outputs.names[i]))
+        if len(used) > 1:
+            self._tracker_of = {
+                i: metrics_module.Mean(name=f"{outputs.names[i] or functions[i].name}_loss") for i in used}
+            self.trackers = list(self._tracker_of.values())
+        self._functions = functions
 
 
-def _matched(y: Any, y_pred: Any) -> tuple[list, list]:
-    """Targets and outputs side by side; dicts by key."""
-    if isinstance(y_pred, dict) and isinstance(y, dict):
-        keys = sorted(y_pred)
-        missing = [k for k in keys if k not in y]
-        if missing:
-            raise UnknownNameError(f"no target for the output {missing[0]!r}", where="the loss", got=", ".join(map(str, y)),
-                                   fix="name the targets after the outputs")
-        return [y[k] for k in keys], [y_pred[k] for k in keys]
-    targets, outputs = flatten(y), flatten(y_pred)
-    if len(targets) != len(outputs):
-        raise InvalidArgumentError(f"{len(targets)} targets for {len(outputs)} outputs", where="the loss",
-                                   got=str(len(targets)), wanted=str(len(outputs)), fix="pass one y per output")
-    return targets, outputs
+class CompiledMetrics(metrics_module.Metric):
+    """The metrics given to `compile` as one metric whose result is a dict.
 
+    Names that depend on shapes ("accuracy") are settled at the first batch.
+    """
 
-class CompiledMetrics:
-    """Metrics per output; names that depend on shapes ("accuracy") are settled at the first batch."""
+    def __init__(self, metrics: Any, weighted: Any, layer_names: Sequence[str]):
+        super().__init__(name="compile_metrics")
+        for what, given in (("metrics", metrics), ("weighted_metrics", weighted)):
+            if given is not None and not isinstance(given, (list, tuple, dict)):
+                raise InvalidArgumentError(
+                    f"compile: {what} is a list", where="model.compile", got=f"{what}={given!r}"[:100],
+                    wanted=f"{what}=['accuracy'], or a dict by output name", fix="put it in brackets")
+        self._given = (metrics, weighted)
+        self._layer_names = layer_names
+        #: Per kind (plain, weighted), per output: its name in the logs and its metrics.
+        self._groups: list[list[tuple[str | None, list[Any]]]] | None = None
 
-    def __init__(self, metrics: Any, weighted: Any, names: list[str]):
-        self._given, self._weighted, self._names = metrics, weighted, names
-        self._built: list[list[tuple[Any, bool]]] | None = None
-
-    def flat(self) -> list:
+    @property
+    def metrics(self) -> list[Any]:
         """All metric objects, in the order they are reported."""
-        return [m for group in self._built or () for m, _ in group]
+        return [m for groups in self._groups or () for _, group in groups for m in group]
 
-    def _prepare(self, targets: list, outputs: list, names: list[str]) -> None:
-        names = names if len(names) == len(outputs) else [f"output_{i}" for i in range(len(outputs))]
-        self._built = [[] for _ in outputs]
-        for given, is_weighted in ((self._given, False), (self._weighted, True)):
-            if given is None:
-                continue
-            if len(outputs) == 1 and not isinstance(given, dict):
-                groups = [given]
-            else:
-                groups = per_output(given, names, "metrics")
-            for i, group in enumerate(groups):
-                items = group if isinstance(group, (list, tuple)) else [group] if group is not None else []
-                for item in flatten(list(items)):
-                    metric = metrics_module.resolve(item, tuple(targets[i].shape), tuple(outputs[i].shape))
-                    if len(outputs) > 1 and not isinstance(item, metrics_module.Metric):
-                        metric.name = f"{names[i]}_{metric.name}"
-                    elif len(outputs) > 1:
-                        metric.name = f"{names[i]}_{metric.name}" if not metric.name.startswith(names[i]) else metric.name
-                    self._built[i].append((metric, is_weighted))
+    @property
+    def variables(self) -> list[Any]:
+        return [v for metric in self.metrics for v in metric.variables]
 
-    def update(self, y: Any, y_pred: Any, sample_weight: Any, names: list[str]) -> None:
-        if self._given is None and self._weighted is None:
-            return
-        targets, outputs = _matched(y, y_pred)
-        if self._built is None:
-            self._prepare(targets, outputs, names)
-        weights = flatten(sample_weight) if sample_weight is not None else []
-        for i, group in enumerate(self._built):
-            weight = weights[min(i, len(weights) - 1)] if weights else None
-            for metric, is_weighted in group:
-                metric.update_state(targets[i], outputs[i], sample_weight=weight if is_weighted else None)
+    def reset_state(self) -> None:
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take a batch of targets and outputs into account."""
+        outputs = Outputs(y_pred, self._layer_names)
+        targets = _targets(y, outputs, None)
+        if self._groups is None:
+            self._groups = [self._prepared(given, what, outputs, targets) for given, what in zip(
+                self._given, ("metrics", "weighted_metrics"), strict=True)]
+        weights = _weights(sample_weight, outputs)
+        plain, weighted = self._groups
+        for i, (target, output) in enumerate(zip(targets, outputs.tensors, strict=True)):
+            for metric in plain[i][1]:
+                metric.update_state(target, output)
+            for metric in weighted[i][1]:
+                metric.update_state(target, output, sample_weight=weights[i])
+
+    def _prepared(self, given: Any, what: str, outputs: Outputs, targets: list[Any]) -> list[tuple[str | None, list]]:
+        if not given:
+            return [(None, []) for _ in outputs.tensors]
+        if len(outputs) == 1 and not isinstance(given, Mapping):
+            # A list for the only output.
+            per_output = [flatten(list(given))]
+        elif len(outputs) == 1 and outputs.names == [None]:
+            per_output = [[m for group in given.values() for m in flatten(group)]]
+        else:
+            per_output = [flatten(group) if group is not None else []
+                          for group in outputs.match(given, f"compile: {what}", "model.compile")]
+        prefixes = outputs.names if len(outputs) > 1 else [None]
+        return [(prefix, [metrics_module.resolve(m, tuple(y.shape), tuple(p.shape)) for m in group if m is not None])
+                for prefix, group, y, p in zip(prefixes, per_output, targets, outputs.tensors, strict=True)]
+
+    def result(self) -> dict[str, Any]:  # type: ignore[override]
+        """Name -> result; a name that is taken gets `weighted_` before or a number behind it."""
+        results: dict[str, Any] = {}
+        seen: dict[str, int] = {}
+
+        def free(name: str) -> str:
+            seen[name] = seen.get(name, 0) + 1
+            return name if seen[name] == 1 else f"{name}_{seen[name] - 1}"
+
+        for kind, groups in enumerate(self._groups or ()):
+            for prefix, group in groups:
+                for metric in group:
+                    name = _log_name(prefix, metric.name)
+                    if kind == 1 and name in seen:
+                        name = _log_name(prefix, f"weighted_{metric.name}")
+                    results[free(name)] = metric.result()
+        return results
+
+
+def _log_name(prefix: str | None, name: str) -> str:
+    return f"{prefix}_{name}" if prefix else name
+
+
+def _targets(y: Any, outputs: Outputs, wanted: Sequence[Any] | None) -> list[Any]:
+    """The target of each output. Where only some outputs have a loss, targets may be given for those alone."""
+    if wanted is not None and not isinstance(y, Mapping):
+        entries = list(y) if isinstance(y, (list, tuple)) else [y]
+        with_loss = [i for i, function in enumerate(wanted) if function is not None]
+        if len(entries) == len(with_loss) != len(outputs):
+            found: list[Any] = list(outputs.tensors)
+            for i, target in zip(with_loss, entries, strict=True):
+                found[i] = target
+            return found
+    targets = outputs.match(y, "the targets y", "the loss")
+    for name, target in zip(outputs.names, targets, strict=True):
+        if target is None:
+            raise UnknownNameError(
+                f"no target for the output {name!r}", where="the loss", got=_structure(y),
+                wanted=f"one per output: {outputs.label}", fix="name the targets after the outputs")
+    return targets
+
+
+def _weights(sample_weight: Any, outputs: Outputs) -> list[Any]:
+    """The sample weights of each output; a single array is for all of them."""
+    if isinstance(sample_weight, (list, tuple, Mapping)):
+        return outputs.match(sample_weight, "sample_weight", "the loss")
+    return [sample_weight] * len(outputs)
+
+
+def _structure(nest: Any) -> str:
+    """The shape of a nest in words: [·, ·], {'a': ·}."""
+    if isinstance(nest, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_structure(value)}" for key, value in nest.items()) + "}"
+    if isinstance(nest, (list, tuple)):
+        return "[" + ", ".join(_structure(item) for item in nest) + "]"
+    return str(tuple(nest.shape)) if hasattr(nest, "shape") else repr(nest)
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+__all__ = ["CompiledLoss", "CompiledMetrics", "Outputs"]

@@ -85,6 +85,8 @@ class Layer:
         self.input_spec: Any = None
         self._added_losses: list[Callable] = []
         self._call_losses: list[Tensor] = []
+        #: The input shape it was built for by a call outside a drawn model; summaries show what comes of it.
+        self._built_on: tuple | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -303,6 +305,11 @@ class Layer:
 
     def _build_for(self, args: tuple, kwargs: dict) -> None:
         shapes = _shapes(args[0]) if args else None
+        if isinstance(shapes, tuple) and current_graph() is not None:
+            # A traced batch has one size among many.
+            self._built_on = (None, *shapes[1:])
+        elif isinstance(shapes, tuple):
+            self._built_on = shapes
         with eagerly():
             self.build(shapes)
         self.built = True

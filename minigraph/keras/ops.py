@@ -1,7 +1,8 @@
-"""keras.ops: NumPy's names for tensor functions, used in custom losses, metrics and layers of Keras 3 scripts.
+"""keras.ops: NumPy's names for tensor functions, used in custom losses, metrics and layers of Keras 3
+scripts.
 
-Thin: each is one or two calls of `minigraph.ops`. Arguments, defaults and result dtypes are Keras's. Functions of two
-tensors bring both to one dtype first (an integer beside a float becomes that float).
+Thin: each is one or two calls of `minigraph.ops`. Arguments, defaults and result dtypes are Keras's.
+Functions of two tensors bring both to one dtype first (an integer beside a float becomes that float).
 """
 
 from __future__ import annotations
@@ -14,11 +15,43 @@ import numpy as np
 from minigraph import ops
 from minigraph.dtypes import as_dtype
 from minigraph.keras import config
-from minigraph.keras.activations import elu, gelu, hard_sigmoid, leaky_relu, log_softmax, relu, relu6, selu, silu
-from minigraph.keras.activations import sigmoid, softmax, softplus, softsign, tanh
+from minigraph.keras.activations import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    leaky_relu,
+    log_softmax,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+)
 from minigraph.keras.arguments import missing_name, refuse_unsupported
-from minigraph.ops import (ceil, convert_to_tensor, cos, exp, expm1, floor, identity, log, log1p, logical_and,
-                           logical_not, logical_or, rsqrt, sign, sin, sqrt, square, tan)
+from minigraph.ops import (
+    ceil,
+    convert_to_tensor,
+    cos,
+    exp,
+    expm1,
+    floor,
+    identity,
+    log,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    rsqrt,
+    sign,
+    sin,
+    sqrt,
+    square,
+    tan,
+)
 from minigraph.ops.dispatch import convert
 from minigraph.tensor import Tensor
 
@@ -325,5 +358,94 @@ def convert_to_numpy(x) -> np.ndarray:
     return np.asarray(x)
 
 
+__all__ = [
+    "abs",
+    "absolute",
+    "add",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "cast",
+    "ceil",
+    "clip",
+    "concatenate",
+    "convert_to_numpy",
+    "convert_to_tensor",
+    "cos",
+    "divide",
+    "dot",
+    "elu",
+    "equal",
+    "exp",
+    "expand_dims",
+    "expm1",
+    "floor",
+    "gelu",
+    "greater",
+    "greater_equal",
+    "hard_sigmoid",
+    "identity",
+    "isfinite",
+    "isnan",
+    "leaky_relu",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "power",
+    "prod",
+    "relu",
+    "relu6",
+    "reshape",
+    "round",
+    "rsqrt",
+    "selu",
+    "shape",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "stop_gradient",
+    "subtract",
+    "sum",
+    "take",
+    "tan",
+    "tanh",
+    "transpose",
+    "true_divide",
+    "var",
+    "where",
+    "zeros",
+    "zeros_like",
+]
+
+
 def __getattr__(name: str):
-    raise missing_name("keras.ops", name, [n for n, thing in globals().items() if n[0] != "_" and callable(thing)])
+    raise missing_name("keras.ops", name, __all__)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigraph.errors import UnknownNameError, UnsupportedError, did_you_mean
+from minigraph.errors import InvalidArgumentError, MinigraphError, UnknownNameError, did_you_mean
 
 
 def _size(count: int, bytes_each: int = 4) -> str:
@@ -35,8 +36,10 @@ def _shape_text(layer: Any) -> str:
         if layer.calls:
             outputs = layer.calls[-1].outputs
             return str(outputs[0].shape) if len(outputs) == 1 else str([o.shape for o in outputs])
+        if layer._built_on is not None:
+            return str(layer.compute_output_shape(layer._built_on))
         return str(layer.output_shape)
-    except Exception:
+    except MinigraphError:
         return "?"
 
 
@@ -49,50 +52,65 @@ def _parameters(layer: Any) -> str:
 def print_summary(model: Any, line_length: int | None = None, positions: Sequence[float] | None = None,
                   print_fn: Callable[[str], Any] | None = None, expand_nested: bool = False,
                   show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
-    """Print the summary of `model`; the arguments are those of Keras's `Model.summary`."""
+    """Print the summary of `model`; the arguments are those of Keras's `Model.summary`.
+
+    Args:
+        line_length: width of the table; by default 88 columns (108 with connections, 12 more with `show_trainable`), or
+            what the terminal has.
+        positions: where each column ends, as fractions of the width.
+        print_fn: called with the text instead of printing it.
+        layer_range: names (regular expressions) of the first and last layer to show.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    if positions is not None:
-        raise UnsupportedError("summary: positions is not supported", where="model.summary", got=repr(positions),
-                               fix="use line_length")
-    sequential = type(model).__name__ == "Sequential"
-    connected = not sequential and hasattr(model, "_layer_calls") and not _is_chain(model)
-    table = Table(width=line_length, header_style="bold", show_lines=True, expand=line_length is None)
-    table.add_column("Layer (type)")
-    table.add_column("Output Shape")
-    table.add_column("Param #", justify="right")
+    connected = hasattr(model, "_layer_calls") and not _is_chain(model)
+    width, ends = (108, [0.3, 0.56, 0.74, 1.0]) if connected else (88, [0.45, 0.80, 1.0])
+    ends = list(positions or ends)
+    headers = [("Layer (type)", "left"), ("Output Shape", "left"), ("Param #", "right")]
     if connected:
-        table.add_column("Connected to")
+        headers.append(("Connected to", "left"))
     if show_trainable:
-        table.add_column("Trai…", justify="center")
-    for depth, layer in _rows(model, expand_nested, 0):
-        if layer_range is not None and not _within(model, layer, layer_range):
-            continue
-        row = [escape(f"{'   ' * depth}{layer.name} ({type(layer).__name__})"), escape(_shape_text(layer)),
-               _parameters(layer)]
+        width, ends = width + 12, [0.9 * end for end in ends] + [1.0]
+        headers.append(("Trainable", "center"))
+    terminal = shutil.get_terminal_size().columns
+    width = line_length or min(width, terminal - 4)
+    table = Table(width=width, header_style="bold", show_lines=True)
+    for (header, side), size in zip(headers, _widths(ends, width), strict=True):
+        table.add_column(header, justify=side, width=size)
+    layers = model._layers if hasattr(model, "_layer_calls") else model.layers
+    for depth, layer in _rows(_range(layers, layer_range), expand_nested):
+        row = [escape(f"{'   ' * depth + '└ ' if depth else ''}{layer.name} ({type(layer).__name__})"),
+               escape(_shape_text(layer)), _parameters(layer)]
         if connected:
             row.append(escape(_connections(model, layer)))
         if show_trainable:
-            row.append("Y" if layer.trainable and layer.trainable_weights else "N" if layer.weights else "-")
+            row.append(("Y" if layer.trainable else "N") if layer.weights else "-")
         table.add_row(*row)
-    width = line_length or max(80, min(shutil.get_terminal_size((80, 24)).columns, 120)) if print_fn is None else \
-        line_length or 80
-    console = Console(width=width, highlight=False, record=True, file=_Nowhere())
-    console.print(f"[bold]Model: \"{escape(model.name)}\"[/bold]")
+    console = Console(width=max(width, terminal), highlight=False, record=True, file=_Nowhere())
+    console.print(f'[bold]Model: "{escape(model.name)}"[/bold]')
     console.print(table)
-    weights, trainable = model.weights, model.trainable_weights
-    other = model.non_trainable_weights
     optimizer = getattr(model, "optimizer", None)
     optimizer_variables = list(optimizer.variables) if optimizer is not None and optimizer.built else []
-    console.print(_line("Total params", [*weights, *optimizer_variables]))
-    console.print(_line("Trainable params", trainable))
-    console.print(_line("Non-trainable params", other))
+    console.print(_line("Total params", [*model.weights, *optimizer_variables]))
+    console.print(_line("Trainable params", model.trainable_weights))
+    console.print(_line("Non-trainable params", model.non_trainable_weights))
     if optimizer_variables:
         console.print(_line("Optimizer params", optimizer_variables))
-    text = console.export_text(styles=False)
-    (print_fn or print)(text.rstrip("\n"))
+    text = "\n".join(line.rstrip() for line in console.export_text(styles=False).splitlines())
+    (print_fn or print)(text)
+
+
+def _widths(ends: Sequence[float], width: int) -> list[int]:
+    """Columns' widths from where each ends, as fractions of the whole."""
+    stops = [0, *(int(end * width) for end in ends)]
+    sizes = [stop - start for start, stop in zip(stops, stops[1:], strict=False)]
+    if min(sizes) < 4:
+        raise InvalidArgumentError("summary: there is no room for the columns", where="model.summary",
+                                   got=f"{width} characters", wanted="a column of at least 4 characters",
+                                   fix="give a larger line_length")
+    return sizes
 
 
 class _Nowhere:
@@ -105,12 +123,12 @@ class _Nowhere:
         pass
 
 
-def _rows(model: Any, expand: bool, depth: int):
-    layers = model._layers if hasattr(model, "_layer_calls") else model.layers
+def _rows(layers: Sequence, expand: bool, depth: int = 0):
+    """(depth, layer) for every row of the table."""
     for layer in layers:
         yield depth, layer
         if expand and hasattr(layer, "layers"):
-            yield from _rows(layer, expand, depth + 1)
+            yield from _rows(layer.layers, expand, depth + 1)
 
 
 def _is_chain(model: Any) -> bool:
@@ -126,11 +144,20 @@ def _connections(model: Any, layer: Any) -> str:
     return ", ".join(names) or "-"
 
 
-def _within(model: Any, layer: Any, layer_range: Sequence[str]) -> bool:
-    names = [item.name for item in model.layers]
-    for name in layer_range:
-        if name not in names:
-            raise UnknownNameError(f"summary: no layer is called {name!r}", where="model.summary", got=name,
-                                   fix=did_you_mean(name, names))
-    return layer.name in names and (names.index(layer_range[0]) <= names.index(layer.name)
-                                    <= names.index(layer_range[1]))
+def _range(layers: Sequence, layer_range: Sequence[str] | None) -> Sequence:
+    """The layers from the first that matches layer_range[0] to the last that matches layer_range[1]."""
+    if layer_range is None:
+        return layers
+    if len(layer_range) != 2:
+        raise InvalidArgumentError("summary: layer_range is a pair of names", where="model.summary", got=repr(layer_range),
+                                   wanted="[first, last]", fix="give two layer names")
+    names = [layer.name for layer in layers]
+    found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
+    for pattern, places in zip(layer_range, found, strict=True):
+        if not places:
+            raise UnknownNameError(f"summary: no layer is called {pattern!r}", where="model.summary", got=pattern,
+                                   fix=did_you_mean(pattern, names))
+    first, last = found
+    if first[0] > last[-1]:
+        first, last = last, first
+    return layers[first[0]:last[-1] + 1]

@@ -24,6 +24,7 @@ from minigraph.ops.arguments import (
     sizes_of,
     static_int,
 )
+from minigraph.ops import dispatch
 from minigraph.ops.dispatch import apply1, convert, convert_pair, import_tensor
 from minigraph.ops.joining import concat
 from minigraph.ops.registry import OPS
@@ -171,7 +172,7 @@ def constant(value: Any, dtype=None, shape=None, name: str = "Const") -> Tensor:
     dtype = None if dtype is None else as_dtype(dtype)
     if dtype is not None:
         value = _cast_array(value, dtype)
-    tensor = convert(value, dtype, name="value")
+    tensor = _own(convert(value, dtype, name="value"), value)
     if shape is not None and tuple(shape) != tuple(tensor.shape):
         wanted = math.prod(shape)
         if tensor.spec.size not in (1, wanted):
@@ -184,6 +185,11 @@ def constant(value: Any, dtype=None, shape=None, name: str = "Const") -> Tensor:
     if graph is None or is_symbolic(tensor):
         return tensor
     return graph.add(OPS["const"], (), {"value": tensor}, [tensor.spec], name).outputs[0]
+
+
+def _own(tensor: Tensor, value: Any) -> Tensor:
+    """Plain numbers of one value share a tensor; a constant is one of its own, so that a tape can watch it alone."""
+    return dispatch.eager_tensor(np.array(tensor)) if isinstance(value, (bool, int, float)) else tensor
 
 
 def _cast_array(value, dtype):
@@ -203,7 +209,8 @@ def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None 
     dtype = None if dtype is None else as_dtype(dtype)
     if dtype is not None:
         value = _cast_array(value, dtype)
-    tensor = convert(value, dtype, None if dtype_hint is None else as_dtype(dtype_hint), name or "value")
+    hint = None if dtype_hint is None else as_dtype(dtype_hint)
+    tensor = _own(convert(value, dtype, hint, name or "value"), value)
     graph = current_graph()
     return tensor if graph is None else import_tensor(graph, tensor)
 

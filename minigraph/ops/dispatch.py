@@ -14,11 +14,14 @@ import numpy as np
 from minigraph.dtypes import DType, as_dtype, bool_, complex128, float32, int32, int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.graph import Graph, Value, current_graph
+from minigraph.graph import _local as graph_stack
 from minigraph.ops.registry import OPS, Op
 from minigraph.tensor import Tensor
 
 #: Installed by minigraph.run.eager: (op, inputs, attrs) -> list of eager tensors.
 execute_eagerly: Callable[[Op, Sequence[Tensor], dict], list[Tensor]]
+#: Installed by minigraph.run.eager: (op, inputs) -> the one output, or None when this is not a call seen before.
+execute_known: Callable[[Op, Sequence[Tensor]], Tensor | None]
 #: Installed by minigraph.run.eager: (array, dtype) -> eager tensor. The array is not copied.
 eager_tensor: Callable[[np.ndarray], Tensor]
 
@@ -49,6 +52,11 @@ def apply(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name
 
 def apply1(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name: str | None = None) -> Tensor:
     """`apply` for an op with one output."""
+    # Eager calls on small tensors cost mostly Python, so they take the shortest way through here.
+    if not attrs and not graph_stack.stack:
+        found = execute_known(OPS[name], inputs)
+        if found is not None:
+            return found
     return apply(name, inputs, attrs, node_name)[0]
 
 
@@ -70,6 +78,11 @@ def import_tensor(graph: Graph, tensor: Tensor) -> Value:
         return found[1]
     if hasattr(tensor, "read_in_graph"):
         return tensor.read_in_graph(graph)
+    enclosing = graph.outer
+    while enclosing is not None:
+        if id(tensor) in enclosing.watched:
+            return captured(graph, enclosing.constants[id(tensor)][1])
+        enclosing = enclosing.outer
     with graph_scope_root(graph):
         node = graph.add(OPS["const"], (), {"value": tensor}, [tensor.spec], "const")
     # The tensor is kept so that its id stays its own.
@@ -92,9 +105,6 @@ def graph_scope_root(graph: Graph):
 
 
 def _capture(graph: Graph, tensor: Value) -> Value:
-    if tensor.node.op.name == "const":
-        # A constant stays one, so that shapes made of it are known inside too.
-        return import_tensor(graph, tensor.node.attrs["value"])
     if graph.stand_in is not None:
         return graph.stand_in(tensor)
     enclosing = graph.outer
@@ -107,6 +117,9 @@ def _capture(graph: Graph, tensor: Value) -> Value:
             wanted=f"tensors of graph {graph.name!r}, eager tensors or NumPy arrays",
             fix="build both in the same `with graph.as_default():`; a tensor made inside a @tf.function must be "
                 "returned from it, not kept in a global or attribute")
+    if tensor.node.op.name == "const" and id(tensor) not in enclosing.watched:
+        # A constant stays one, so that shapes made of it are known inside too.
+        return import_tensor(graph, tensor.node.attrs["value"])
     return captured(graph, tensor)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigraph.dtypes import as_dtype
 from minigraph.errors import ShapeError
 from minigraph.graph import Graph, Value, current_graph
@@ -19,8 +21,10 @@ class Const(Op):
     def gradient(self, call, dy):
         return []
 
+    def show_attr(self, key, value):
+        return super().show_attr(key, np.asarray(value))
+
     def tensorflow(self, tf, inputs, attrs):
-        import numpy as np
         return tf.constant(np.asarray(attrs["value"]))
 
 
@@ -180,6 +184,15 @@ def placeholder(dtype, shape=None, name: str | None = None) -> Value:
     if any(s is not None and s < 0 for s in spec.shape):
         raise UnsupportedError("a placeholder's sizes must be None or at least 0", got=str(shape))
     return graph.add(OPS["placeholder"], (), {}, [spec], name or "placeholder").outputs[0]
+
+
+def variables_read(nodes) -> list:
+    """The variables that nodes read, in their branches and loop bodies too, each once."""
+    found = {}
+    for node in nodes:
+        for variable in (node.attrs["variable"],) if node.op.name == "read_variable" else node.op.reads(node):
+            found[id(variable)] = variable
+    return list(found.values())
 
 
 _default: list[Graph] = []

@@ -9,7 +9,7 @@ import numpy as np
 from kernels.tape import aligned_empty
 
 #: Up to here a ctypes block (about 0.1 µs, address included); above, a 64-byte aligned NumPy array.
-_SMALL = 4096
+SMALL = 4096
 _char = ctypes.c_char
 _addressof = ctypes.addressof
 _types: dict[int, type] = {}
@@ -21,11 +21,16 @@ def allocate(nbytes: int) -> tuple[object, int]:
     if kind is not None:
         block = kind()
         return block, _addressof(block)
-    if nbytes <= _SMALL:
-        _types[nbytes] = _char * max(nbytes, 1)
+    if nbytes <= SMALL:
+        block_type(nbytes)
         return allocate(nbytes)
     block = aligned_empty(nbytes)
     return block, block.ctypes.data
+
+
+def block_type(nbytes: int) -> type:
+    """The ctypes type of a small block; call it to get one."""
+    return _types.setdefault(nbytes, _char * max(nbytes, 1))
 
 
 def as_array(block, spec) -> np.ndarray:

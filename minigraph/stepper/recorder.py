@@ -79,9 +79,10 @@ class _Names:
             if tensor.node.op.name == "const" and tensor.spec.shape == ():
                 return self._number(tensor, tensor.node.attrs["value"])
             return self.give(tensor, tensor.node.name if tensor.index == 0 else tensor.name)
-        if tensor.spec.shape == ():
+        name = _name_in_script(tensor)
+        if not name and tensor.spec.shape == ():
             return self._number(tensor, tensor)
-        return self.give(tensor, _name_in_script(tensor) or "constant")
+        return self.give(tensor, name or "constant")
 
     def _number(self, tensor: Any, value: Any) -> str:
         """A constant number is called by its value."""
@@ -335,6 +336,8 @@ class _EagerCall:
     outputs: Sequence[Tensor]
     attrs: dict
     line: SourceLine | None
+    #: Where in the code of its line it was called: it grows along a line, and falls when a loop comes round.
+    place: int
     before: list[Named] = field(default_factory=list)
     after: list[Named] = field(default_factory=list)
 
@@ -421,7 +424,8 @@ class EagerRecorder:
             return
         if not self._walking:
             self._count_calls(1)
-        call = _EagerCall(op, inputs, outputs, attrs, user_line())
+        frame = user_frame()
+        call = _EagerCall(op, inputs, outputs, attrs, user_line(), frame.f_lasti if frame is not None else 0)
         for tensor in inputs:
             if variable_key(tensor) not in self._computed:
                 self._names.of(tensor)
@@ -477,10 +481,8 @@ class EagerRecorder:
     def _flush(self, calls: Sequence[_EagerCall]) -> None:
         for_updates = _lead_to_writes(calls) if self._walked else set()
         for i, call in enumerate(calls):
-            following = calls[i + 1].line if i + 1 < len(calls) else None
             # The last op of a line makes what the line assigns to.
-            ends_line = call.line is not None and (following is None or (following.file, following.line)
-                                                   != (call.line.file, call.line.line))
+            ends_line = i + 1 == len(calls) or calls[i + 1].line != call.line or calls[i + 1].place <= call.place
             self._write(call, _assigned_name(call.line.text) if ends_line and call.line else "",
                         "update" if i in for_updates else "forward")
         self._pending = []
