@@ -10,13 +10,15 @@ digits = load_digits()
 x, test_x, y, test_y = train_test_split(digits.data / 16, digits.target, test_size=0.25, random_state=0)
 
 keras.utils.set_random_seed(0)
-model = keras.Sequential([
-    keras.Input((64,)),
-    keras.layers.Dense(128, activation="relu"),
-    keras.layers.Dropout(0.2),
-    keras.layers.Dense(64, activation="relu"),
-    keras.layers.Dense(10, activation="softmax"),
-])
+model = keras.Sequential(
+    [
+        keras.Input((64,)),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
 model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
 model.fit(x, keras.utils.to_categorical(y, 10), batch_size=32, epochs=30, validation_split=0.1, verbose=2)
 

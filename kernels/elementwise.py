@@ -596,9 +596,10 @@ _from_vector_math("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus",
 
 @function("T -> T")
 def erfc(T):
-    """1 - erf(x), accurate where that is small: the C library's."""
-    import math
-    return lambda x: T(math.erfc(float(x)))
+    """1 - erf(x), accurate where that is small."""
+    from kernels import vector_math
+    compute = vector_math.erfc(T)
+    return lambda x: compute(x)
 
 
 @function("T T -> T")
@@ -707,10 +708,10 @@ _ROOT_HALF, _GELU = 0.707106769084930419921875, (0.79788456080286535588, 0.04471
 
 @function("T -> T")
 def gelu(T):
-    """x/2·(1 + erf(x/√2))."""
-    from kernels.vector_math import erf
-    erf_, (half, one, root_half) = erf(T), _typed(T, 0.5, 1, _ROOT_HALF)
-    return lambda x: half * x * (one + erf_(root_half * x))
+    """x/2·erfc(-x/√2), which unlike x/2·(1 + erf(x/√2)) keeps its digits for x far below 0."""
+    from kernels.vector_math import erfc
+    erfc_, (half, root_half) = erfc(T), _typed(T, 0.5, _ROOT_HALF)
+    return lambda x: half * x * erfc_(-root_half * x)
 
 
 @function("T -> T")
@@ -813,10 +814,10 @@ def silu_grad(T):
 @function("T T -> T")
 def gelu_grad(T):
     """(dy, x) -> dy·(Φ(x) + x·φ(x)), the normal distribution's cumulative and density functions."""
-    from kernels.vector_math import erf, exp
-    half, one, root_half, density = _typed(T, 0.5, 1, _ROOT_HALF, 0.3989422804014326779)
-    erf_, exp_ = erf(T), exp(T)
-    return lambda dy, x: dy * (half * (one + erf_(root_half * x)) + x * density * exp_(-half * x * x))
+    from kernels.vector_math import erfc, exp
+    half, root_half, density = _typed(T, 0.5, _ROOT_HALF, 0.3989422804014326779)
+    erfc_, exp_ = erfc(T), exp(T)
+    return lambda dy, x: dy * (half * erfc_(-root_half * x) + x * density * exp_(-half * x * x))
 
 
 @function("T T -> T")

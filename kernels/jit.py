@@ -315,6 +315,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def store() -> KernelStore:
+    """Where this process keeps compiled kernels now."""
     directory = cache_directory()
     return KernelStore(directory and directory / "kernels")
 

@@ -157,6 +157,10 @@ _ERF_NEAR = (1.2837915e-01, -3.7612498e-01, 1.1281844e-01, -2.6767105e-02, 4.993
 _ERF_FAR = (-1.746829e-04, 1.1295149e+00, 6.333469e-01, 1.0828007e-01, -2.5119415e-02, 4.1710576e-03,
             -4.344615e-04, 2.109495e-05)
 
+#: exp(a²)·erfc(a) / t for a >= 1/2, in t = 1 / (1 + a/2).
+_ERFC_TAIL = (0.282076512, 0.282575509, 0.24144048, 0.210106076, -0.0460719675, 0.308751522, -0.515645674,
+              0.298696406, -0.0619207635)
+
 #: ln 2 = high + low; high has enough zero bits at its end that any exponent times it is exact.
 _LN_2 = ((0.69314575, 1.4286068e-06), (0.693147180559663, 2.8235290563031577e-13))
 #: π/2 as a sum of three floats.
@@ -416,6 +420,29 @@ def erf(T) -> Callable:
         inside = fma(x, near(x * x), x)
         outside = one - exp_(-far(choose(a > last, last, a)))
         return choose(a < boundary, inside, copy_sign(outside, x))
+    return compute
+
+
+@cache
+def erfc(T) -> Callable:
+    """1 - erf(x), with all its digits where that is small. float64: the C library's."""
+    if T == types.float64:
+        return math.erfc
+    zero, half, one, two, last = _format(T)(0, 0.5, 1, 2, 11)
+    near, tail, exp_ = polynomial(_ERF_NEAR), polynomial(_ERFC_TAIL), exp(T)
+
+    @device_function
+    def compute(x):
+        a = magnitude(x)
+        inside = one - fma(x, near(x * x), x)
+        bounded = choose(a > last, last, a)
+        # exp(-a²) needs a² to more digits than it has: the square's rounding error is taken along.
+        square = times(bounded, bounded)
+        rest = fma(bounded, bounded, -square)
+        t = divide(one, fma(half, bounded, one))
+        scale = t * tail(t)
+        outside = exp_(-square) * fma(-rest, scale, scale)
+        return choose(a < half, inside, choose(x < zero, two - outside, outside))
     return compute
 
 

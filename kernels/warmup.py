@@ -1,7 +1,7 @@
 """Compiling kernels ahead of their first use: which ones are worth it, and doing it in two processes.
 
-Files enter the kernel store whole or not at all, so an interrupted run leaves a correct store and the next one goes on
-where it stopped. How progress is shown is the caller's business.
+Files enter the kernel store whole or not at all, so an interrupted run leaves a correct store and the next
+goes on where it stopped. How progress is shown is the caller's business.
 """
 
 from __future__ import annotations
@@ -18,11 +18,23 @@ from multiprocessing import get_context
 from kernels.jit import KERNELS, Kernel, Wanted, compile_to_store, is_stored
 
 #: The modules that declare kernels.
-FAMILIES = ("tape", "elementwise", "fused", "gemm", "matvec", "reduce", "softmax", "shape", "metrics", "optimizers",
-            "random")
+FAMILIES = (
+    "tape",
+    "elementwise",
+    "fused",
+    "gemm",
+    "matvec",
+    "reduce",
+    "softmax",
+    "shape",
+    "metrics",
+    "optimizers",
+    "random",
+)
 
 #: What training dense networks uses: these are compiled by default.
-COMMON = frozenset("""
+COMMON = frozenset(
+    """
     run_tape pool_worker pool_init fused load_runs
     identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
     squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
@@ -33,15 +45,22 @@ COMMON = frozenset("""
     categorical_matches binary_matches sparse_categorical_accuracy
     adam sgd sgd_momentum rmsprop adagrad advance accumulate
     random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next
-""".split())
+""".split()
+)
 
 _LABELS = ("int32", "int64")
 #: dtypes by the letter a kernel's `build` calls them.
 _LETTERS = {"R": ("float32",), "L": _LABELS, "I": _LABELS, "S": ("int32", "int64")}
 #: Kernels that move bytes are compiled per item size, whatever the numbers mean.
-_MOVES_BYTES = frozenset("copy_box fill gather take_rows gather_nd scatter_nd_update one_hot load_runs".split())
-_CARRIERS = {"fill": ("uint8", "uint32", "uint64"), "copy_box": ("uint8", "uint32", "uint64"),
-             "load_runs": ("uint8", "int32", "int64")}
+_MOVES_BYTES = frozenset(
+    "copy_box fill gather take_rows gather_nd scatter_nd_update one_hot load_runs".split()
+)
+_CARRIERS = {
+    "take_rows": ("uint32", "uint64"),
+    "fill": ("uint8", "uint32", "uint64"),
+    "copy_box": ("uint8", "uint32", "uint64"),
+    "load_runs": ("uint8", "int32", "int64"),
+}
 
 
 def declare_all() -> None:
@@ -57,32 +76,41 @@ def worth_compiling(everything: bool = False) -> list[Wanted]:
         everything: all kernels, not only those of `COMMON`.
     """
     declare_all()
-    return [(kernel_, dtypes) for name, kernel_ in KERNELS.items() if everything or name in COMMON
-            for dtypes in _dtypes(kernel_)]
+    return [
+        (kernel_, dtypes)
+        for name, kernel_ in KERNELS.items()
+        if everything or name in COMMON
+        for dtypes in _dtypes(kernel_)
+    ]
 
 
 def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
     """The dtypes a float32 computation calls this kernel with."""
     from kernels.elementwise import FUNCTIONS
+
     name = kernel_.name
     if name in FUNCTIONS:
         function = FUNCTIONS[name]
         if name == "cast":
-            return [("bool", "float32"), ("int32", "float32"), ("int64", "float32"), ("uint8", "float32"),
-                    ("float32", "int32")]
-        return [(dtype,) for dtype in ("float32", "bool") if dtype in function.dtypes][:1] or [
-            (dtype,) for dtype in function.dtypes[:1]]
+            return [
+                ("bool", "float32"),
+                ("int32", "float32"),
+                ("int64", "float32"),
+                ("uint8", "float32"),
+                ("float32", "int32"),
+            ]
+        return [("float32",) if "float32" in function.dtypes else function.dtypes[-1:]]
+    if name in ("reduce_any", "reduce_all"):
+        return [("bool",)]
     if name.startswith("reduce_"):
-        return {"reduce_sum": [("float32", "float32")], "reduce_any": [("bool",)], "reduce_all": [("bool",)]}.get(
-            name, [("float32",)])
+        return [("float32", "float32") if name == "reduce_sum" else ("float32",)]
     if name in ("argmax", "argmin"):
         return [("float32", "int64")]
-    letters = [p.name for p in inspect.signature(kernel_.build).parameters.values()
-               if p.default is p.empty]
+    letters = [p.name for p in inspect.signature(kernel_.build).parameters.values() if p.default is p.empty]
     # Softmax and its sparse loss share a build: the loss takes labels besides.
     if name == "sparse_softmax_cross_entropy":
         letters = ["T", "L"]
-    first = _CARRIERS.get(name, ("uint32",)) if name in _MOVES_BYTES else ("float32",)
+    first: tuple[str, ...] = _CARRIERS.get(name, ("uint32",)) if name in _MOVES_BYTES else ("float32",)
     if name == "integer_mean":
         first = ("int32", "int64")
     elif name == "random_integers":
@@ -90,20 +118,27 @@ def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
     return list(product(*(first if letter == "T" else _LETTERS[letter] for letter in letters)))
 
 
-def warm_up(wanted: Iterable[Wanted], again: bool = False, processes: int | None = None,
-            progress: Callable[[int, int, str], None] = lambda done, total, name: None) -> int:
+def warm_up(
+    wanted: Iterable[Wanted],
+    again: bool = False,
+    processes: int | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+) -> int:
     """Compile what is not stored yet.
 
     Args:
         wanted: see `worth_compiling`.
         again: compile stored kernels too.
-        processes: 2 by default where there are two cores: compiling uses one core, and much memory per process.
+        processes: 2 by default where there are two cores: each compiles on one core, and takes much memory.
         progress: called as progress(done, total, name) once before and after every kernel.
 
     Returns: how many kernels were compiled.
     """
-    missing = [(kernel_, tuple(dtypes)) for kernel_, dtypes in dict.fromkeys(wanted)
-               if again or not is_stored(kernel_, dtypes)]
+    missing = [
+        (kernel_, tuple(dtypes))
+        for kernel_, dtypes in dict.fromkeys(wanted)
+        if again or not is_stored(kernel_, dtypes)
+    ]
     total = len(missing)
     progress(0, total, "")
     if processes is None:
@@ -118,11 +153,15 @@ def warm_up(wanted: Iterable[Wanted], again: bool = False, processes: int | None
     return total
 
 
-def _warm_up_in_processes(missing: Sequence[Wanted], processes: int, progress: Callable[[int, int, str], None]) -> None:
+def _warm_up_in_processes(
+    missing: Sequence[Wanted], processes: int, progress: Callable[[int, int, str], None]
+) -> None:
     with ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool:
         try:
-            jobs = {pool.submit(_compile_named, kernel_.name, dtypes): kernel_.symbol(dtypes)[3:]
-                    for kernel_, dtypes in missing}
+            jobs = {
+                pool.submit(_compile_named, kernel_.name, dtypes): kernel_.symbol(dtypes)[3:]
+                for kernel_, dtypes in missing
+            }
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
                 progress(done, len(missing), jobs[job])
@@ -132,7 +171,7 @@ def _warm_up_in_processes(missing: Sequence[Wanted], processes: int, progress: C
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the workers are stopped by the one that waits for them."""
+    """Ctrl-C reaches every process of the terminal; the one that waits stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

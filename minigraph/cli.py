@@ -1,4 +1,4 @@
-"""The command line: `minigraph --help`. Every command imports what it needs when it runs, so that help is quick."""
+"""The command line: `minigraph --help`. A command imports what it needs when it runs, so help is quick."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from minigraph import __version__
 from minigraph.errors import MinigraphError
 
 app = typer.Typer(
-    name="minigraph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Deep learning you can step through: TensorFlow and Keras course scripts, run natively and shown step by step.")
+    name="minigraph",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Deep learning you can step through: runs TensorFlow and Keras course scripts and shows every step.",
+)
 
 #: Everything behind the command's own options goes on unchanged.
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -32,47 +36,78 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True,
-                                                   help="Print the version and stop.")] = False) -> None:
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
     pass
 
 
 @app.command()
-def demo(mnist: Annotated[Path | None, typer.Option(help="Train on the digits of this mnist.npz instead of "
-                                                         "scikit-learn's.", exists=True, dir_okay=False)] = None,
-         interactive: Annotated[bool | None, typer.Option(
-             "--interactive/--all", help="Step with single keys, or print everything. By default keys where there is "
-                                         "a terminal.")] = None,
-         quick: Annotated[bool, typer.Option("--quick", help="Train for fewer epochs.")] = False) -> None:
+def demo(
+    mnist: Annotated[
+        Path | None,
+        typer.Option(
+            help="Train on the digits of this mnist.npz instead of scikit-learn's.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    interactive: Annotated[
+        bool | None,
+        typer.Option(
+            "--interactive/--all",
+            help="Step with single keys, or print everything. By default keys where there is a terminal.",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Train for fewer epochs.")] = False,
+) -> None:
     """Train two networks, then walk through one function and one training step."""
     from minigraph.demo import run
+
     run(mnist=mnist, interactive=interactive, quick=quick)
 
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
-def step(script: Annotated[Path, typer.Argument(help="A Python script that uses minigraph.", exists=True, dir_okay=False)],
-         arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
-         interactive: Annotated[bool | None, typer.Option(
-             "--interactive/--all", help="Step with single keys, or print everything. By default keys where there is "
-                                         "a terminal.")] = None,
-         steps: Annotated[int, typer.Option(min=1, help="Training steps to record before the script is stopped.")] = 1,
-         limit: Annotated[int, typer.Option(min=1, help="Stop the script after this many operations.")] = 2000) -> None:
+def step(
+    script: Annotated[
+        Path, typer.Argument(help="A Python script that uses minigraph.", exists=True, dir_okay=False)
+    ],
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
+    interactive: Annotated[
+        bool | None,
+        typer.Option(
+            "--interactive/--all",
+            help="Step with single keys, or print everything. By default keys where there is a terminal.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps to record before the script is stopped.")
+    ] = 1,
+    limit: Annotated[int, typer.Option(min=1, help="Stop the script after this many operations.")] = 2000,
+) -> None:
     """Run a script, recording its first training step, and show it forwards and backwards.
 
-    The script may use gradient tapes, functions, sessions or model.fit. It is stopped when a second step begins.
+    The script may use gradient tapes, functions, sessions or model.fit. It is stopped when a second training
+    step begins.
     """
     from minigraph.stepper.script import record_script
     from minigraph.stepper.terminal import show
+
     try:
         recording, stopped = record_script(script, arguments or [], steps, limit)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the script raises is shown as Python shows it
         _print_script_error(error, script)
         raise typer.Exit(1) from None
     if not recording.events:
         typer.echo(f"{script.name} ran, but no minigraph operation was seen.")
         if "tensorflow" in sys.modules or "keras" in sys.modules:
-            typer.echo("It imports tensorflow or keras: change that to `import minigraph as tf` and "
-                       "`from minigraph import keras`.")
+            typer.echo(
+                "It imports tensorflow or keras: change that to `import minigraph as tf` and "
+                "`from minigraph import keras`."
+            )
         raise typer.Exit(1)
     show(recording, interactive)
     if stopped:
@@ -97,8 +132,11 @@ def bench(context: typer.Context) -> None:
 def parity(context: typer.Context) -> None:
     """Compare minigraph's numbers with TensorFlow's (`minigraph parity --help`)."""
     if importlib.util.find_spec("tensorflow") is None:
-        typer.echo("minigraph parity compares with TensorFlow, which is not installed: pip install "
-                   "'minigraph[tensorflow]'", err=True)
+        typer.echo(
+            "minigraph parity compares with TensorFlow, which is not installed: pip install "
+            "'minigraph[tensorflow]'",
+            err=True,
+        )
         raise typer.Exit(2)
     _forward("parity", context.args)
 
@@ -106,30 +144,47 @@ def parity(context: typer.Context) -> None:
 def _forward(package: str, arguments: Sequence[str]) -> None:
     """Run `python -m package arguments...` in this process."""
     if importlib.util.find_spec(package) is None:
-        typer.echo(f"the package {package!r} is not part of this installation; run minigraph from a clone", err=True)
+        typer.echo(
+            f"the package {package!r} is not part of this installation; run minigraph from a clone", err=True
+        )
         raise typer.Exit(2)
     raise typer.Exit(importlib.import_module(f"{package}.__main__").main(list(arguments)))
 
 
 @app.command()
-def warmup(again: Annotated[bool, typer.Option("--again", help="Compile kernels that are stored already, too.")] = False,
-           everything: Annotated[bool, typer.Option("--everything", help="All kernels, not only those of dense "
-                                                                         "networks.")] = False) -> None:
+def warmup(
+    again: Annotated[
+        bool, typer.Option("--again", help="Compile kernels that are stored already, too.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="All kernels, not only those of dense networks.")
+    ] = False,
+) -> None:
     """Compile kernels ahead of their first use."""
     import time
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from kernels import jit
     from kernels import warmup as warming
+
     wanted = warming.worth_compiling(everything)
     started = time.perf_counter()
-    with Progress(TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  TextColumn("{task.fields[name]}")) as bar:
+    with Progress(
+        TextColumn("compiling kernels"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[name]}"),
+    ) as bar:
         task = bar.add_task("", total=None, name="")
         try:
-            compiled = warming.warm_up(wanted, again, progress=lambda done, total, name: bar.update(
-                task, completed=done, total=total or 1, name=name))
+            compiled = warming.warm_up(
+                wanted,
+                again,
+                progress=lambda done, total, name: bar.update(
+                    task, completed=done, total=total or 1, name=name
+                ),
+            )
         except KeyboardInterrupt:
             compiled = None
         if not compiled:
@@ -137,9 +192,12 @@ def warmup(again: Annotated[bool, typer.Option("--again", help="Compile kernels 
     if compiled is None:
         typer.echo("interrupted; what was compiled so far is kept, and the next run goes on from there")
         raise typer.Exit(130)
-    typer.echo(f"{compiled} kernels compiled in {time.perf_counter() - started:.0f} s" if compiled
-               else f"all {len(wanted)} kernels are compiled already")
-    typer.echo(f"kept in {jit.store().directory}")
+    typer.echo(
+        f"{compiled} kernels compiled in {time.perf_counter() - started:.0f} s"
+        if compiled
+        else f"all {len(wanted)} kernels are compiled already"
+    )
+    typer.echo(f"kept in {_cache()}")
 
 
 @app.command()
@@ -148,8 +206,8 @@ def info() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from kernels.store import cache_directory
     from kernels.tape import thread_count
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -160,13 +218,21 @@ def info() -> None:
     table.add_row("processor", _processor())
     table.add_row("vectors", _vectors())
     table.add_row("threads", f"{thread_count()} (MINIGRAPH_NUM_THREADS sets it)")
-    files = list((cache_directory() / "kernels").glob("*.o"))
-    size = sum(file.stat().st_size for file in files)
-    table.add_row("kernel cache", f"{cache_directory() / 'kernels'}: {len(files)} files, {size / 2**20:.1f} MiB "
-                                  "(MINIGRAPH_CACHE_DIR sets it)")
+    table.add_row("kernel cache", f"{_cache()} (MINIGRAPH_CACHE_DIR sets it)")
     for peer in ("tensorflow", "keras", "torch", "jax", "scikit-learn"):
         table.add_row(peer, _installed(peer))
     Console(highlight=False).print(table)
+
+
+def _cache() -> str:
+    """Where compiled kernels are kept, and how much that is."""
+    from kernels import jit
+
+    directory = jit.store().directory
+    if directory is None:
+        return "none: kernels are compiled again in every process"
+    files = list(directory.glob("*.o"))
+    return f"{directory}: {len(files)} files, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB"
 
 
 def _installed(distribution: str) -> str:
@@ -187,8 +253,13 @@ def _processor() -> str:
 
 def _vectors() -> str:
     import llvmlite.binding as llvm
+
     features = llvm.get_host_cpu_features()
-    for feature, text in (("avx512f", "512 bits (AVX-512)"), ("avx2", "256 bits (AVX2)"), ("neon", "128 bits (NEON)")):
+    for feature, text in (
+        ("avx512f", "512 bits (AVX-512)"),
+        ("avx2", "256 bits (AVX2)"),
+        ("neon", "128 bits (NEON)"),
+    ):
         if features.get(feature):
             return f"{text}, {llvm.get_host_cpu_name()}"
     return f"128 bits, {llvm.get_host_cpu_name()}"

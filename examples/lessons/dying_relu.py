@@ -12,7 +12,9 @@ for name, bias in (("alive", 0.5), ("dead", -5.0)):
         y = tf.nn.relu(tf.matmul(x, w) + b)
         loss = tf.reduce_mean(tf.square(y - 2.0))
     dw, db = tape.gradient(loss, [w, b])
-    print(f"{name:>5}: outputs {y.numpy().ravel()}, gradient of w {float(dw[0, 0]):.3f}, of b {float(db[0]):.3f}")
+    print(
+        f"{name:>5}: outputs {y.numpy().ravel()}, gradients {float(dw[0, 0]):.3f} (w), {float(db[0]):.3f} (b)"
+    )
 
 with tf.GradientTape() as tape:
     y = tf.nn.leaky_relu(tf.matmul(x, w) + b, alpha=0.2)

@@ -1,4 +1,4 @@
-"""Gradient descent on C = (w − 3)²: a learning rate too low crawls, a good one arrives, one too high flies away."""
+"""Gradient descent on C = (w − 3)²: a rate too low crawls, a good one arrives, one too high flies away."""
 
 import minigraph as tf
 

@@ -1,4 +1,4 @@
-"""Numbers from the blackboard: softmax, a cost and its slope, batches per epoch, max pooling, batch normalisation."""
+"""Blackboard numbers: softmax, a cost and its slope, iterations, max pooling, batch normalisation."""
 
 import numpy as np
 
@@ -22,5 +22,7 @@ values = tf.constant(np.random.default_rng(0).normal(50, 12, 1000).astype(np.flo
 mean = tf.reduce_mean(values)
 spread = tf.sqrt(tf.reduce_mean(tf.square(values - mean)))
 normal = (values - mean) / spread
-print(f"batch normalisation: from mean {float(mean):.1f} and SD {float(spread):.1f} "
-      f"to mean {abs(float(tf.reduce_mean(normal))):.1f} and SD {float(tf.math.reduce_std(normal)):.1f}")
+print(
+    f"batch normalisation: from mean {float(mean):.1f} and SD {float(spread):.1f} "
+    f"to mean {abs(float(tf.reduce_mean(normal))):.1f} and SD {float(tf.math.reduce_std(normal)):.1f}"
+)

@@ -6,26 +6,33 @@ rewritten statements do is `operators`.
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib.util  # noqa: F401 - malt uses it without importing it
 import inspect
 import threading
 import types
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 from minigraph.errors import UnsupportedError
 from minigraph.source import register_rewritten
 
-__all__ = ["convert", "do_not_convert", "to_code"]
+__all__ = ["convert", "experimental", "is_rewritten", "to_code"]
 
 _lock = threading.RLock()
-_converted: dict[object, Callable] = {}
-#: Set on functions that are to run as they are.
-_KEEP = "_minigraph_do_not_convert"
+_converted: weakref.WeakKeyDictionary[Callable, Callable] = weakref.WeakKeyDictionary()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "experimental":
+        return importlib.import_module("minigraph.autograph.experimental")
+    raise AttributeError(f"module 'minigraph.autograph' has no attribute {name!r}")
 
 
 @functools.cache
-def _transpiler():
+def _transpiler() -> tuple[Any, Any]:
     """malt's rewriter, with minigraph's operators in place of its own."""
     from malt.core import converter
     from malt.impl import api
@@ -38,7 +45,8 @@ def _transpiler():
                 super().get_extra_locals()["ag__"].__dict__.update(operators.REPLACED)
             return self._extra_locals
 
-    options = converter.ConversionOptions(recursive=True, user_requested=True, optional_features=None)
+    options = converter.ConversionOptions(recursive=True, user_requested=True,
+                                          optional_features=converter.Feature.ASSERT_STATEMENTS)
     return Transpiler(), converter.ProgramContext(options=options)
 
 
@@ -48,64 +56,57 @@ def convert(function: Callable) -> Callable:
     Raises:
         UnsupportedError: when the source cannot be read or rewritten but it contains control flow that may need it.
     """
-    if getattr(function, _KEEP, False):
+    if getattr(function, "_minigraph_do_not_convert", False):
         return function
     if isinstance(function, functools.partial):
         return functools.partial(convert(function.func), *function.args, **function.keywords)
     if inspect.ismethod(function):
         return types.MethodType(convert(function.__func__), function.__self__)
-    if not isinstance(function, types.FunctionType):
+    if not isinstance(function, types.FunctionType) or is_rewritten(function):
         return function
     with _lock:
-        key = function.__code__, id(function)
-        if key not in _converted:
-            # The function is kept, so that its id stays its own.
-            _converted[key] = _rewrite(function), function
-        return _converted[key][0]
+        found = _converted.get(function)
+        if found is None:
+            found = _rewrite(function)
+            if found is not function:
+                _converted[function] = found
+        return found
+
+
+def is_rewritten(function: Callable) -> bool:
+    """Whether AutoGraph made this function."""
+    return hasattr(function, "ag_module")
 
 
 def _rewrite(function: types.FunctionType) -> Callable:
-    code = function.__code__
-    if not _has_control_flow(code):
+    if not _may_need_it(function.__code__):
         return function
     transpiler, context = _transpiler()
     try:
         rewritten, module, source_map = transpiler.transform(function, context)
     except Exception as error:
-        from minigraph.autograph.operators import first_line
         raise UnsupportedError(
             f"AutoGraph cannot rewrite {function.__qualname__}", where=f"function {function.__qualname__}",
-            got=first_line(error), wanted="a function whose source is in a file",
-            fix="define it in a .py file or notebook cell; or @tf.function(autograph=False) and tf.cond / tf.while_loop") from error
-    lines = {}
-    for location, origin in source_map.items():
-        lines[location.lineno] = (origin.loc.filename, origin.loc.lineno)
-    register_rewritten(module.__file__, lines)
-    rewritten.__wrapped__ = function
+            got=first_line(error), wanted="a function whose source is in a file or notebook cell",
+            fix="define it in a .py file; or @tf.function(autograph=False) with tf.cond and tf.while_loop") from error
+    register_rewritten(module.__file__, {
+        location.lineno: (origin.loc.filename, origin.loc.lineno) for location, origin in source_map.items()})
+    rewritten.ag_module = module
     return rewritten
 
 
-def _has_control_flow(code: types.CodeType) -> bool:
-    """Whether a function jumps, or contains functions that do: others need no rewriting."""
-    import dis
-    jumps = any("JUMP" in i.opname or i.opname in ("FOR_ITER", "SEND") for i in dis.get_instructions(code))
-    calls = any(i.opname in ("CALL", "PRECALL", "CALL_FUNCTION", "CALL_METHOD", "CALL_FUNCTION_EX", "UNARY_NOT")
-                for i in dis.get_instructions(code))
-    return jumps or calls
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its kind where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def do_not_convert(function: Callable) -> Callable:
-    """Keep AutoGraph away from a function (TensorFlow's `tf.autograph.experimental.do_not_convert`)."""
-    setattr(function, _KEEP, True)
-    return function
+def _may_need_it(code: types.CodeType) -> bool:
+    """Whether a function jumps, negates, or calls functions that may: others need no rewriting."""
+    return any("JUMP" in i.opname or i.opname in ("FOR_ITER", "SEND", "UNARY_NOT") or "CALL" in i.opname
+               for i in dis.get_instructions(code))
 
 
-def to_code(function: Callable) -> str:
-    """The rewritten source of `function`."""
-    return inspect.getsource(convert(function))
-
-
-class experimental:  # noqa: N801 - TensorFlow's name
-    """`tf.autograph.experimental`."""
-
-    do_not_convert = staticmethod(do_not_convert)
+def to_code(entity: Callable) -> str:
+    """The source of `entity` as AutoGraph rewrites it."""
+    rewritten = convert(entity)
+    return inspect.getsource(rewritten.ag_module if is_rewritten(rewritten) else rewritten)

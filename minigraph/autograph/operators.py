@@ -18,16 +18,13 @@ from malt.operators.variables import Undefined, UndefinedReturnValue
 from minigraph import ops
 from minigraph.errors import DTypeError, InvalidArgumentError, UnsupportedError
 from minigraph.graph import Graph, Value, current_graph
-from minigraph.ops.control import Branch, branch_graph, cond_of, while_loop
+from minigraph.ops.branch import Branch, branch_graph
+from minigraph.ops.cond import cond_of
+from minigraph.ops.while_loop import while_loop
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_symbolic(value: Any) -> bool:

@@ -1,11 +1,13 @@
 """The checked way to run a program: one instruction after the other, each watched for what it must not do.
 
-Every buffer lies between guard bytes in memory of its own, and the program runs in two worlds at once that differ in
-everything an instruction has no business to look at: guards, bytes nobody wrote yet, the order of the parts. After each
-instruction only bytes that it declares to write may have changed, and they must hold the same in both worlds; else it
-read something it does not declare. Kernels are the variants that check every index (`kernels.jit.checked_kernel`).
+Every buffer lies between guard bytes in memory of its own, and the program runs in two worlds at once that
+differ in everything an instruction has no business to look at: guards, bytes nobody wrote yet, the order of
+the parts. After each instruction only bytes that it declares to write may have changed, and they must hold
+the same in both worlds; else it read something it does not declare. Kernels are the variants that check every
+index (`kernels.jit.checked_kernel`).
 
-Slow, for tests and for finding a crash: `MINIGRAPH_CHECKED=1` runs every program this way. Knows instructions, not ops.
+Slow, for tests and for finding a crash: `MINIGRAPH_CHECKED=1` runs every program this way. Knows
+instructions, not ops.
 """
 
 from __future__ import annotations
@@ -64,10 +66,12 @@ class World:
 
 
 class CheckedRunner:
-    """Takes the place of the native runner of one program: called with a control block, returns an error code.
+    """Takes the place of the native runner of one program: called with a control block, returns an error
+    code.
 
     Args:
-        bounds: whether kernels check their indices; off, the ordinary compiled kernels run between the guards.
+        bounds: whether kernels check their indices; off, the ordinary compiled kernels run between the
+        guards.
     """
 
     def __init__(self, program: Program, bounds: bool = True):
@@ -77,7 +81,7 @@ class CheckedRunner:
         known = {id(ref.buffer): ref.buffer for item in self._items for ref in item_refs(item)}
         self._buffers = list(known.values())
 
-    def __call__(self, control_address: int, part: int, parts: int) -> int:
+    def __call__(self, control_address: int) -> int:
         for _ in range(int(self._program.control[tape.REPEAT])):
             worlds = tuple(World(self._buffers, poison) for poison in _POISONS)
             for world in worlds:
@@ -159,8 +163,10 @@ class CheckedRunner:
                 if access.writes:
                     allowed[world.span(access)] = True
             if (changed & ~allowed).any():
-                raise CheckedError(f"{self._name(position)} writes {self._locate(world, changed & ~allowed)}, which it "
-                                   "does not declare")
+                raise CheckedError(
+                    f"{self._name(position)} writes {self._locate(world, changed & ~allowed)}, which it "
+                    "does not declare"
+                )
             changes.append(changed)
         if codes[0] != codes[1]:
             raise CheckedError(f"{self._name(position)} returned {codes[0]} and {codes[1]} in two equal runs")
@@ -171,14 +177,24 @@ class CheckedRunner:
                 results[worlds[0].span(access)] = False
         different = results & (worlds[0].memory != worlds[1].memory)
         if different.any():
-            raise CheckedError(f"{self._name(position)} wrote {self._locate(worlds[0], different)} depending on memory it "
-                               "does not declare to read, on bytes nobody wrote, or on the order of its parts")
+            raise CheckedError(
+                f"{self._name(position)} wrote {self._locate(worlds[0], different)} depending on memory it "
+                "does not declare to read, on bytes nobody wrote, or on the order of its parts"
+            )
         return codes[0]
 
     def _call_in(self, world: World, position: int, call: Call, order) -> int:
-        block = np.array([world.memory.ctypes.data + world.starts[id(v.buffer)] + v.offset if isinstance(v, Ref)
-                          else load([(v.kernel, v.dtypes)])[0] if isinstance(v, KernelRef) else v
-                          for v in call.block], np.int64)
+        block = np.array(
+            [
+                world.memory.ctypes.data + world.starts[id(v.buffer)] + v.offset
+                if isinstance(v, Ref)
+                else load([(v.kernel, v.dtypes)])[0]
+                if isinstance(v, KernelRef)
+                else v
+                for v in call.block
+            ],
+            np.int64,
+        )
         function = self._function(call)
         code = 0
         for part in order:
@@ -212,7 +228,9 @@ class CheckedRunner:
         buffer = min((b for b in self._buffers if world.starts[id(b)] <= first + GUARD),
                      key=lambda b: abs(first - world.starts[id(b)]) if first < world.starts[id(b)] + b.size
                      else first - world.starts[id(b)] - b.size)
-        return f"{np.count_nonzero(marked)} bytes, the first at {first - world.starts[id(buffer)]} of {buffer}"
+        return (
+            f"{np.count_nonzero(marked)} bytes, the first at {first - world.starts[id(buffer)]} of {buffer}"
+        )
 
 
 def run_checked(program: Program, inputs: Sequence[np.ndarray] = (), bounds: bool = True) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """Linking: from instructions and a memory plan to a tape of numbers that was proved safe to run.
 
-What may change between runs (inputs, outputs, variables' memory) is patched into the argument blocks. The proof itself
-is in `prove`.
+What may change between runs (inputs, outputs, variables' memory) is patched into the argument blocks. The
+proof itself is in `prove`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,12 @@ def link(emission: Emission, plan: MemoryPlan) -> Linked:
     for position, item in enumerate(emission.items):
         what = item.what
         if isinstance(what, Call):
-            rows[position] = addresses[what.kernel, what.dtypes], blocks_address + 8 * cursor, what.parts, tape.CALL
+            rows[position] = (
+                addresses[what.kernel, what.dtypes],
+                blocks_address + 8 * cursor,
+                what.parts,
+                tape.CALL,
+            )
             for value in what.block:
                 if isinstance(value, KernelRef):
                     blocks[cursor] = addresses[value.kernel, value.dtypes]
@@ -98,14 +103,16 @@ def link(emission: Emission, plan: MemoryPlan) -> Linked:
         else:
             rows[position] = 0, 0, 1, tape.HOST
     _lay_out_branches(emission, rows, blocks, cursor)
-    words = np.array([(blocks_address + 8 * word, operand) for word, operand in patches], np.int64).reshape(-1, 2)
+    words = np.array([(blocks_address + 8 * word, operand) for word, operand in patches], np.int64).reshape(
+        -1, 2
+    )
     return Linked(rows, blocks, arena, words, list(variable_words.values()), constants,
                   dict(enumerate(emission.items)))
 
 
 def _lay_out_branches(emission: Emission, rows: np.ndarray, blocks: np.ndarray, cursor: int) -> None:
-    """Move instructions that run at the same time behind the program; in their place stand one that runs them, with a
-    part for each chain, and a jump over the rest."""
+    """Move instructions that run at the same time behind the program; in their place stand one that runs
+    them, with a part for each chain, and a jump over the rest."""
     at = len(emission.items)
     for branches in emission.branches:
         (run,) = load([(tape.run_branches, ())])

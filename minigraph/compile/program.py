@@ -1,7 +1,7 @@
 """A program: one graph compiled for known shapes, run by one native call.
 
-Give it arrays, get arrays; variables are updated in place. It can be printed. It knows instructions and memory, not what
-a model is.
+Give it arrays, get arrays; variables are updated in place. It can be printed. It knows instructions and
+memory, not what a model is.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from minigraph.compile.link import link
 from minigraph.compile.plan import plan
 from minigraph.compile.specialize import specialize
 from minigraph.compile.verify import verify
-from minigraph.errors import MinigraphError, NumericError
+from minigraph.errors import MinigraphError
 from minigraph.graph import Graph, Node, Value
 from minigraph.run.memory import allocate, as_array
-from minigraph.run.variable import Variable, memory_epoch
-from minigraph.spec import Spec, describe
+from minigraph.run.variable import memory_epoch
+from minigraph.spec import Spec
 
 
 class Program:
@@ -87,7 +87,7 @@ class Program:
 
     @property
     def parts(self) -> tuple:
-        """For callers that count every step (see run.eager): lock, operands, runner, address of the control block."""
+        """For callers that count every step (see run.eager): lock, operands, runner, control address."""
         return self._lock, self._operands, self._run, self._control_address
 
     # -- running
@@ -104,7 +104,7 @@ class Program:
         return [as_array(block, spec) for (block, _), spec in zip(blocks, self.output_specs, strict=True)]
 
     def run_addresses(self, addresses: Sequence[int], repeat: int = 1) -> list[tuple[object, int]]:
-        """Run on memory whose addresses, sizes and dtypes the caller vouches for; returns the outputs' blocks.
+        """Run on memory whose addresses, sizes and dtypes the caller vouches for; returns output blocks.
 
         Every instruction here is paid on each call of a small program, so it is kept short on purpose.
         """
@@ -191,7 +191,11 @@ class Program:
         buffer = ref.buffer
         if buffer.kind == ARENA:
             start = buffer.offset + ref.offset
-            return self._linked.arena[start:start + spec.nbytes].view(spec.dtype.numpy_dtype).reshape(spec.shape)
+            return (
+                self._linked.arena[start : start + spec.nbytes]
+                .view(spec.dtype.numpy_dtype)
+                .reshape(spec.shape)
+            )
         if buffer.kind == CONSTANT:
             return buffer.owner
         if buffer.kind == VARIABLE:
@@ -216,7 +220,9 @@ def shaped_as(value: Value, result) -> np.ndarray:
     """What Python computed for `value`, which must have its shape: nothing is stretched to fit."""
     array = np.asarray(result)
     if array.shape != value.shape:
-        raise AssertionError(f"{value.node.op.name} gave shape {array.shape} for {value.name}, its rule says {value.shape}")
+        raise AssertionError(
+            f"{value.node.op.name} gave shape {array.shape} for {value.name}, its rule says {value.shape}"
+        )
     return array
 
 
@@ -227,7 +233,8 @@ def _forget_threads_after_fork() -> None:
     """Whoever was running a program while another thread forked does not exist in the child."""
     memory_epoch.value += 1
     for program in _programs:
-        program._lock = threading.Lock()
+        if program._lock.locked():
+            program._lock.release()
         program.control[[tape.START, tape.DONE_REPEATS]] = 0
         program.control[tape.REPEAT] = 1
 
@@ -241,8 +248,8 @@ def compile_graph(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, 
     """Compile the part of `graph` that computes `fetches` (and runs `extra` nodes) for the given input specs.
 
     Args:
-        feeds: input values and their actual specs (or just the values, when their shapes are known); the program takes
-            its inputs in this order.
+        feeds: input values and their actual specs (or just the values, when their shapes are known); the
+            program takes its inputs in this order.
         fusing: whether nodes may be merged; off, every value of the graph exists at run time.
     """
     if not isinstance(feeds, Mapping):

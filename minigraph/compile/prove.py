@@ -1,8 +1,10 @@
-"""The proof that a program is safe: no instruction touches memory it must not, and every read finds what it expects.
+"""The proof that a program is safe: no instruction touches memory it must not, and every read finds what it
+expects.
 
-Every instruction says, from the numbers in its argument block alone, which bytes it touches. Each of them must lie inside
-the buffer it was meant for, have the dtype the kernel was compiled for, and hold, whichever way the jumps went, the
-value that the instruction reads: nobody wrote there in between. Knows instructions, buffers and the plan; no ops.
+Every instruction says, from the numbers in its argument block alone, which bytes it touches. Each of them
+must lie inside the buffer it was meant for, have the dtype the kernel was compiled for, and hold, whichever
+way the jumps went, the value that the instruction reads: nobody wrote there in between. Knows instructions,
+buffers and the plan; no ops.
 """
 
 from __future__ import annotations
@@ -12,12 +14,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernels.jit import Call, KernelRef, Touch
-from minigraph.compile.emit import ARENA, CONSTANT, INPUT, OUTPUT, VARIABLE, Emission, HostCall, Item, Jump, Ref
+from kernels.tape import MAX_PARTS
+from minigraph.compile.emit import (
+    ARENA,
+    CONSTANT,
+    INPUT,
+    VARIABLE,
+    Emission,
+    HostCall,
+    Item,
+    Jump,
+    Ref,
+)
 from minigraph.compile.plan import MemoryPlan
 from minigraph.graph import Value
-
-
-MAX_PARTS = 0xFFFF
 
 
 class LinkError(AssertionError):
@@ -26,7 +36,8 @@ class LinkError(AssertionError):
 
 @dataclass(frozen=True)
 class Access:
-    """`size` bytes at `offset` of `ref`'s buffer, read or written by an instruction; `dtype` where it is known."""
+    """`size` bytes at `offset` of `ref`'s buffer, read or written by an instruction; `dtype` where it is
+    known."""
 
     ref: Ref
     offset: int
@@ -57,12 +68,19 @@ def describe(item: Item) -> str:
     return f"{name} of node {item.node.name!r}" if item.node is not None else name
 
 
-# ------------------------------------------------------------------------------------------------ what is touched
+# -------------------------------------------------------------------------------------------- what is touched
 
 #: Operands become numbers this far apart, so that a kernel's own arithmetic can be followed.
 _GAP = 1 << 40
-#: For each dtype one of another size: what a touched size scales with tells which dtype the operand must have.
-_OTHER_SIZE = {"float32": "float64", "float64": "float32", "int32": "int64", "int64": "int32", "bool": "int32"}
+#: For each dtype one of another size: what a touched size scales with tells which dtype the operand must
+#: have.
+_OTHER_SIZE = {
+    "float32": "float64",
+    "float64": "float32",
+    "int32": "int64",
+    "int64": "int32",
+    "bool": "int32",
+}
 
 
 def accesses(item: Item) -> list[Access]:
@@ -78,13 +96,17 @@ def accesses(item: Item) -> list[Access]:
     touches = what.kernel.touches(numbers, what.dtypes)
     for touch in touches:
         if touch.size and not isinstance(what.block[touch.slot], Ref):
-            raise LinkError(f"{what.kernel.name}: touches slot {touch.slot} ({_field(what, touch.slot)}), which holds "
-                            f"{what.block[touch.slot]!r}, not memory")
+            raise LinkError(
+                f"{what.kernel.name}: touches slot {touch.slot} ({_field(what, touch.slot)}), which holds "
+                f"{what.block[touch.slot]!r}, not memory"
+            )
     declared = {touch.slot for touch in touches}
     for slot, value in enumerate(what.block):
         if isinstance(value, Ref) and slot not in declared:
-            raise LinkError(f"{what.kernel.name}: slot {slot} ({_field(what, slot)}) holds memory the kernel does not "
-                            "declare")
+            raise LinkError(
+                f"{what.kernel.name}: slot {slot} ({_field(what, slot)}) holds memory the kernel does not "
+                "declare"
+            )
     return [Access(what.block[t.slot], what.block[t.slot].offset, t.size, t.writes, dtype)
             for t, dtype in zip(touches, _dtypes(what, numbers, touches), strict=True) if t.size]
 
@@ -95,7 +117,8 @@ def _field(call: Call, slot: int) -> str:
 
 
 def _dtypes(call: Call, numbers: list[int], touches: list[Touch]) -> list[str]:
-    """The dtype of each touched operand: as the kernel declares it, else the one its size depends on, else ""."""
+    """The dtype of each touched operand: as the kernel declares it, else the one its size depends on, else
+    ""."""
     found = [{touch.dtype} - {""} for touch in touches]
     for i, dtype in enumerate(call.dtypes):
         if dtype in _OTHER_SIZE and not all(found):
@@ -123,7 +146,9 @@ def _allowed(place: str, access: Access, plan: MemoryPlan) -> None:
         raise LinkError(f"{place} touches bytes {start}..{end} of {buffer}")
     if buffer.kind == ARENA and not (buffer.offset is not None and 0 <= buffer.offset
                                      and buffer.offset + buffer.size <= plan.arena_bytes):
-        raise LinkError(f"{place}: {buffer} at {buffer.offset} lies outside the arena of {plan.arena_bytes} bytes")
+        raise LinkError(
+            f"{place}: {buffer} at {buffer.offset} lies outside the arena of {plan.arena_bytes} bytes"
+        )
     if access.writes and buffer.kind in (CONSTANT, INPUT):
         raise LinkError(f"{place} writes to {buffer}")
     value = access.ref.value
@@ -137,8 +162,8 @@ def _allowed(place: str, access: Access, plan: MemoryPlan) -> None:
 def _follow(emission: Emission, touched: list[list[Access]]) -> None:
     """Check every read against what its bytes may hold, over all ways through the jumps.
 
-    Where two ways meet, bytes hold only what they hold on both; a jump back changes what is known at its target, so
-    that the walk is repeated until nothing changes any more.
+    Where two ways meet, bytes hold only what they hold on both; a jump back changes what is known at its
+    target, so that the walk is repeated until nothing changes any more.
     """
     back: dict[int, Contents] = {}
     while True:
@@ -161,6 +186,8 @@ def _follow(emission: Emission, touched: list[list[Access]]) -> None:
             for access in touched[position]:
                 if access.writes:
                     now.write(access)
+            for old, new in emission.renames.get(position, ()):
+                now.rename(old, new)
             if isinstance(item.what, Jump):
                 target = item.what.label.position
                 known = forward if target > position else returning
@@ -173,7 +200,8 @@ def _follow(emission: Emission, touched: list[list[Access]]) -> None:
 
 
 class Contents:
-    """Which values the bytes of each memory hold: disjoint stretches in order, each with the values it holds."""
+    """Which values the bytes of each memory hold: disjoint stretches in order, each with the values it
+    holds."""
 
     def __init__(self, memories: dict[object, list[tuple[int, int, frozenset]]] | None = None):
         self.memories = memories or {}
@@ -188,13 +216,22 @@ class Contents:
     def write(self, access: Access) -> None:
         """The bytes hold the written value and no other."""
         where, low = _where(access)
-        self._replace(where, low, low + access.size, [(low, low + access.size, frozenset((id(access.ref.value),)))])
+        self._replace(
+            where, low, low + access.size, [(low, low + access.size, frozenset((id(access.ref.value),)))]
+        )
 
     def name(self, ref: Ref) -> None:
         """What is in the buffer of `ref` now is also called `ref.value`."""
         where, size = id(ref.buffer), ref.buffer.size
         known = [(low, high, held | {id(ref.value)}) for low, high, held in self._between(where, 0, size)]
         self._replace(where, 0, size, known)
+
+    def rename(self, old: object, new: object) -> None:
+        """What is called `old` is from now on also called `new`, and no other bytes are."""
+        for where, stretches in self.memories.items():
+            self.memories[where] = [
+                (low, high, held | {id(new)} if id(old) in held else held - {id(new)})
+                for low, high, held in stretches]
 
     def check(self, position: int, item: Item, access: Access) -> None:
         """Every byte read holds the expected value."""
@@ -205,8 +242,10 @@ class Contents:
         for start, end, held in self._between(where, low, low + access.size):
             if id(ref.value) not in held:
                 what = "something else by now" if held else "nothing, on some way that leads here"
-                raise LinkError(f"instruction {position} ({describe(item)}) reads {ref.buffer.name}, but bytes "
-                                f"{start - low}..{end - low} of it hold {what}")
+                raise LinkError(
+                    f"instruction {position} ({describe(item)}) reads {ref.buffer.name}, but bytes "
+                    f"{start - low}..{end - low} of it hold {what}"
+                )
 
     def common(self, other: Contents) -> Contents:
         """What bytes hold whichever of the two is true."""

@@ -1,4 +1,4 @@
-"""The clinical trial: synthetic people, 95 % of the young without side effects and 95 % of the old with them."""
+"""The clinical trial: synthetic people, 95 % of the young without side effects, 95 % of the old with them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ def make_people(exceptions: int, regulars: int, rng: np.random.Generator) -> tup
 
 def make_model() -> keras.Sequential:
     """The network of the trial: 642 parameters."""
-    return keras.Sequential([
-        keras.Input((1,)),
-        keras.layers.Dense(16, activation="relu"),
-        keras.layers.Dense(32, activation="relu"),
-        keras.layers.Dense(2, activation="softmax"),
-    ])
+    return keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
 
 
 def run(console: Console, quick: bool = False) -> None:
     """Train on 2,100 people and test on 420 others."""
     from sklearn.preprocessing import MinMaxScaler
+
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
     ages, labels = make_people(50, 1000, rng)

@@ -24,11 +24,14 @@ def walk_through_function(console: Console, interactive: bool | None) -> None:
 def walk_through_training_step(console: Console, interactive: bool | None) -> None:
     """A 2-3-2 network on a batch of two: forward pass, loss, gradients, Adam."""
     keras.utils.set_random_seed(7)
-    model = keras.Sequential([
-        keras.Input((2,)),
-        keras.layers.Dense(3, activation="relu", name="hidden"),
-        keras.layers.Dense(2, activation="softmax", name="output"),
-    ], name="small")
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(3, activation="relu", name="hidden"),
+            keras.layers.Dense(2, activation="softmax", name="output"),
+        ],
+        name="small",
+    )
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
     x = np.array([[1.0, 2.0], [3.0, -1.0]], np.float32)
     labels = np.array([0, 1])

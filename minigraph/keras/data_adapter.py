@@ -6,6 +6,7 @@ time (`BatchData`). Nothing here knows about models.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.run.eager import EagerTensor
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
 
@@ -50,6 +52,7 @@ class BatchData:
 
     Attributes:
         length: how many batches one pass has, or None where nobody knows.
+        restarts: whether there can be a second pass.
     """
 
     def __init__(self, source: Any, where: str):
@@ -60,24 +63,32 @@ class BatchData:
                 self.length = len(source)
             except TypeError:
                 self.length = None
+        self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self.restarts = self._is_sequence or (hasattr(source, "__iter__") and not hasattr(source, "__next__"))
+        self._stated_length = self.length
         self._running: Iterator | None = None
-        self.restarts = hasattr(source, "__getitem__") or (hasattr(source, "__iter__")
-                                                           and not hasattr(source, "__next__"))
+        self._taken = 0
+
+    def _start(self) -> None:
+        """Begin a pass; a generator only ever has one."""
+        if self._running is None or self.restarts:
+            self._running = (self.source[i] for i in range(len(self.source))) if self._is_sequence else iter(self.source)
+            self._taken = 0
 
     def __iter__(self) -> Iterator[tuple]:
-        if hasattr(self.source, "__getitem__") and hasattr(self.source, "__len__"):
-            for i in range(len(self.source)):
-                yield self._batch(self.source[i])
-            return
-        if self.restarts:
-            for item in self.source:
-                yield self._batch(item)
-            return
-        # A generator goes on where the last epoch stopped.
-        if self._running is None:
-            self._running = iter(self.source)
-        for item in self._running:
+        """The batches of a whole pass."""
+        return self.epoch(None)
+
+    def epoch(self, steps: int | None) -> Iterator[tuple]:
+        """The batches of one epoch: a whole pass, or `steps` batches that go on where the last epoch stopped."""
+        if self._running is None or steps is None:
+            self._start()
+        for item in itertools.islice(self._running, steps):
+            self._taken += 1
             yield self._batch(item)
+        if self._stated_length is not None and self._taken >= self._stated_length:
+            # As in Keras, which begins the next pass at once: a shuffled Dataset draws its seeds when a pass begins.
+            self._start()
 
     def end_of_epoch(self) -> None:
         """Tell a Sequence that an epoch is over."""
@@ -95,7 +106,10 @@ class BatchData:
 
 def as_array(value: Any, where: str) -> np.ndarray:
     """A C-contiguous array the engine takes: float64 becomes float32 as in Keras."""
-    if isinstance(value, Tensor):
+    if isinstance(value, EagerTensor):
+        # Its own memory: batches are only read.
+        value = value.view()
+    elif isinstance(value, Tensor):
         value = value.numpy()
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()

@@ -352,7 +352,7 @@ class Trainer:
                 if isinstance(data, ArrayData):
                     logs = self._epoch_on_arrays(data, batch, order, callbacks, steps, batch_hooks)
                 else:
-                    logs = self._epoch_on_batches(data, callbacks, steps)
+                    logs = self._epoch_on_batches(data, callbacks, steps_per_epoch)
                 self._warn_if_not_finite(logs, before, data, batch, order)
                 logs = dict(logs)
                 if validation is not None and _is_due(epoch, validation_freq):
@@ -388,13 +388,16 @@ class Trainer:
     def _epoch_on_batches(self, data: BatchData, callbacks: CallbackList, steps: int | None) -> dict:
         logs: dict = {}
         step = 0
-        for nest in data:
+        for nest in data.epoch(steps):
             callbacks.on_train_batch_begin(step)
             logs = self._run_batch("train", nest)
             callbacks.on_train_batch_end(step, logs)
             step += 1
-            if self.stop_training or step == steps:
+            if self.stop_training:
                 break
+        if steps is not None and 0 < step < steps and not self.stop_training:
+            warnings.warn(f"the data ran out after {step} of {steps} steps: it must have steps_per_epoch * epochs batches, "
+                          "or be repeated with .repeat()", stacklevel=3)
         if step == 0:
             raise InvalidArgumentError("the dataset gave no batch", where=f"{self.name}.fit", got="an empty iterator",
                                        wanted="at least one batch",

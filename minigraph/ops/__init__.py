@@ -8,7 +8,9 @@ from minigraph.ops import dataflow, generator
 from minigraph.ops.activation import *  # noqa: F403
 from minigraph.ops.analysis import *  # noqa: F403
 from minigraph.ops.complex_numbers import *  # noqa: F403
+from minigraph.ops.cond import *  # noqa: F403
 from minigraph.ops.creation import *  # noqa: F403
+from minigraph.ops.custom_gradient import *  # noqa: F403
 from minigraph.ops.dropout import *  # noqa: F403
 from minigraph.ops.elementwise import *  # noqa: F403
 from minigraph.ops.indexing import *  # noqa: F403
@@ -25,6 +27,7 @@ from minigraph.ops.softmax import *  # noqa: F403
 from minigraph.ops.sorting import *  # noqa: F403
 from minigraph.ops.state import default_graph, identity, placeholder, reset_default_graph, stop_gradient
 from minigraph.ops.streams import *  # noqa: F403
+from minigraph.ops.while_loop import *  # noqa: F403
 
 # The flat namespace holds functions, not the modules they are defined in: tf.random is another module.
 __all__ = [

@@ -54,8 +54,7 @@ class Branch:
 
     def placeholders(self, captures: Sequence[Tensor]) -> list[Value]:
         """The arguments, then one placeholder for each of `captures` (new ones where it has none)."""
-        inner = {id(outer): value for outer, value in self.captured}
-        return [*self.arguments, *(inner.get(id(t)) or captured(self.graph, t) for t in captures)]
+        return [*self.arguments, *(captured(self.graph, t) for t in captures)]
 
     def __str__(self) -> str:
         return f"{{{len(self.graph.nodes)} nodes}}"
@@ -216,7 +215,9 @@ def emit_branch(emitter, branch: Branch, placeholders: Sequence[Value], operands
 
 
 def copy(emitter, source, target, spec: Spec) -> None:
-    """Copy a value, unless it lies there already."""
-    from kernels.shape import copy_calls
-    if spec.nbytes and source is not None and source.buffer is not target.buffer:
+    """Copy a value, unless it lies there already; zeros for a value nobody will read (None)."""
+    from kernels.shape import copy_calls, fill_calls
+    if source is None:
+        emitter.calls(fill_calls(target, spec.nbytes, 0, "uint8", emitter.threads))
+    elif spec.nbytes and source.buffer is not target.buffer:
         emitter.calls(copy_calls(source, target, spec.nbytes, emitter.threads))

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.graph import Graph, Node, Value, current_graph
-from minigraph.ops.branch import (Branch, captures_of, copy, emit_branch, result_specs, seeded, trace_branch, truth,
+from minigraph.ops.branch import (Branch, WayBack, captures_of, copy, emit_branch, result_specs, seeded, trace_branch, truth,
                                   way_back, zeros_of)
 from minigraph.ops.dispatch import apply, captured, convert, import_tensor
 from minigraph.ops.registry import Op
@@ -37,7 +37,7 @@ class Cond(Op):
     def infer(self, specs, attrs):
         found = []
         for a, b in zip(attrs["true"].results, attrs["false"].results, strict=True):
-            a, b = a or b, b or a
+            a, b = b if a is None else a, a if b is None else b
             found.append(spec_of([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype))
         return found
 
@@ -65,12 +65,15 @@ class Cond(Op):
         return any(node.attrs[name].effects for name in _BRANCHES)
 
     def gradient(self, call, *dys):
-        sources = [*call.inputs[1:], *self.reads(call)]
-        ways = {name: self._way_back(call, name, dys, sources) for name in _BRANCHES}
+        variables = self.reads(call)
+        sources = [*call.inputs[1:], *variables]
+        # The walks below give the forward conditional more outputs; its results now are those that have gradients.
+        attrs = call.attrs
+        ways = {name: self._way_back(call, name, attrs[name], dys, variables) for name in _BRANCHES}
         kept = [i for i in range(len(sources)) if any(way.gradients[i] is not None for way in ways.values())]
         branches = []
         for name, way in ways.items():
-            placeholders = [*call.attrs[f"_{name}_in"], *self.reads(call)]
+            placeholders = [*attrs[f"_{name}_in"], *variables]
             with way.graph.as_default():
                 results = [import_tensor(way.graph, zeros_of(placeholders[i]) if way.gradients[i] is None
                                          else way.gradients[i]) for i in kept]
@@ -78,8 +81,7 @@ class Cond(Op):
         found = iter(cond_of(call.inputs[0], *branches) if kept else ())
         return [None, *(next(found) if i in kept else None for i in range(len(sources)))]
 
-    def _way_back(self, call, name: str, dys: Sequence, sources: Sequence[Tensor]):
-        branch: Branch = call.attrs[name]
+    def _way_back(self, call, name: str, branch: Branch, dys: Sequence, variables: Sequence[Tensor]) -> WayBack:
         placeholders = call.attrs[f"_{name}_in"]
         outer = {id(p): x for p, x in zip(placeholders, call.inputs[1:], strict=True)}
         graph = Graph(f"{name} backwards")
@@ -88,7 +90,7 @@ class Cond(Op):
         def stand_in(value: Value) -> Value:
             return captured(graph, outer[id(value)] if id(value) in outer else _exported(call, name, value))
         seeds = [(branch.results[i], captured(graph, dys[i])) for i in seeded(branch.results, dys)]
-        return way_back(branch, graph, seeds, [*placeholders, *sources[len(placeholders):]], stand_in)
+        return way_back(branch, graph, seeds, [*placeholders, *variables], stand_in)
 
     def emit(self, emitter, node):
         from minigraph.compile.emit import Label, Target
@@ -134,7 +136,10 @@ class Cond(Op):
 
 
 def _exported(call: Node, name: str, value: Value) -> Value:
-    """A value inside one branch as a further output of the forward conditional."""
+    """A value inside one branch as an output of the forward conditional, a further one if need be."""
+    for i, result in enumerate(call.attrs[name].results):
+        if result is value:
+            return call.outputs[i]
     attrs = dict(call.attrs)
     for each in _BRANCHES:
         branch = attrs[each]

@@ -16,8 +16,9 @@ from minigraph.tensor import Tensor
 class Recorder(Protocol):
     """Runs graphs op by op, so that it can write down every number."""
 
-    def run_graph(self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
-                  ) -> dict[int, Tensor]:
+    def run_graph(
+        self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
+    ) -> dict[int, Tensor]:
         """Run `nodes` (all by default) instead of a program; see minigraph.run.interpret.interpret."""
 
     def before_write(self, op: Op, attrs: dict) -> None:

@@ -1,7 +1,7 @@
 """What a recorded run is made of: a list of events with real numbers, and nothing about how to show them.
 
-One recording has several faces (a terminal now, pages and notebooks later); they all read this. A value that was not
-computed is absent, never 0.
+One recording has several faces (a terminal now, pages and notebooks later); they all read this. A value that
+was not computed is absent, never 0.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class Contribution:
     #: This is term `number` of `count` of the target's gradient.
     number: int
     count: int
-    #: The ops the gradient rule computed it with, in order (none when what arrived is passed on as it is); the gradient
-    #: that arrived is called "g" there.
+    #: The ops the gradient rule computed it with, in order (none: what arrived is passed on, called "g").
     steps: tuple[Event, ...] = ()
 
 
@@ -48,10 +47,9 @@ class GradientSum:
 class Event:
     """One step of a run.
 
-    `phase` is "input" (a number that came from outside), "initial" (a variable gets its first value), "forward",
-    "backward" or "update". An optimizer's node gives
-    one event per parameter: inputs are the gradient and the learning rate, `before` and `after` the parameter, its state
-    and the step counter.
+    `phase` is "input" (a number that came from outside), "initial" (a variable gets its first value),
+    "forward", "backward" or "update". An optimizer's node gives one event per parameter: inputs are the
+    gradient and the learning rate, `before` and `after` the parameter, its state and the step counter.
     """
 
     phase: str

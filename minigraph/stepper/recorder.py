@@ -25,7 +25,7 @@ from minigraph.tensor import Tensor
 
 
 class RecordingComplete(BaseException):
-    """Ends a script whose recorder has seen what it was asked for. Not an error, so no `except Exception` stops it."""
+    """Ends a script whose recorder has seen what it was asked for; no `except Exception` stops it."""
 
 
 def _array(tensor: Any) -> np.ndarray:
@@ -41,6 +41,7 @@ def _settings(op, attrs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 # ------------------------------------------------------------------------------------------------ names
+
 
 class _Names:
     """One name per tensor: a variable's own, the node's, or what the user's script calls it."""
@@ -128,12 +129,17 @@ def _assigned_name(line: str) -> str:
         statement = ast.parse(line).body[0]
     except (SyntaxError, IndexError):
         return ""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
+    if (
+        isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(statement.targets[0], ast.Name)
+    ):
         return statement.targets[0].id
     return ""
 
 
 # ------------------------------------------------------------------------------------------------ events
+
 
 def _known(tensors: Sequence, names: _Names, number: Callable) -> tuple[Named, ...]:
     found = []
@@ -144,8 +150,13 @@ def _known(tensors: Sequence, names: _Names, number: Callable) -> tuple[Named, .
     return tuple(found)
 
 
-def _rule_steps(gradient: Tensor, arrived: set[int], maker_of: Callable[[Tensor], Any], names: _Names,
-                number: Callable[[Tensor], np.ndarray | None]) -> tuple[Event, ...]:
+def _rule_steps(
+    gradient: Tensor,
+    arrived: set[int],
+    maker_of: Callable[[Tensor], Any],
+    names: _Names,
+    number: Callable[[Tensor], np.ndarray | None],
+) -> tuple[Event, ...]:
     """How a gradient rule computed one term: the calls between what arrived and the term."""
     makers: dict[int, Any] = {}
     waiting = [gradient]
@@ -167,14 +178,30 @@ def _rule_steps(gradient: Tensor, arrived: set[int], maker_of: Callable[[Tensor]
     def named(tensors: Sequence[Tensor]) -> tuple[Named, ...]:
         known = ((t, number(t)) for t in tensors)
         return tuple(Named(name(t), value) for t, value in known if value is not None)
-    return tuple(Event("backward", call.op.name, call.op.name, call.op.equation, named(call.inputs), named(call.outputs),
-                       arguments=call.op.arguments, settings=_settings(call.op, call.attrs))
-                 for _, call in sorted(makers.values(), key=lambda maker: maker[0]))
+
+    return tuple(
+        Event(
+            "backward",
+            call.op.name,
+            call.op.name,
+            call.op.equation,
+            named(call.inputs),
+            named(call.outputs),
+            arguments=call.op.arguments,
+            settings=_settings(call.op, call.attrs),
+        )
+        for _, call in sorted(makers.values(), key=lambda maker: maker[0])
+    )
 
 
-def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor], np.ndarray | None],
-                     line_of: Callable[[Any], SourceLine | None], maker_of: Callable[[Tensor], Any]) -> list[Event]:
-    """The events of one backward walk: per call what arrived, what it sent where, and which sums that completed.
+def _backward_events(
+    result: Backward,
+    names: _Names,
+    number: Callable[[Tensor], np.ndarray | None],
+    line_of: Callable[[Any], SourceLine | None],
+    maker_of: Callable[[Tensor], Any],
+) -> list[Event]:
+    """The events of a backward walk: per call what arrived, what it sent where, which sums that completed.
 
     `maker_of` gives (position, call) for what a gradient rule computed, None for every other tensor.
     """
@@ -190,7 +217,7 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
         for out in call.outputs:
             gradient = result.gradients.get(variable_key(out))
             value = None if gradient is None else number(gradient)
-            if value is not None:
+            if gradient is not None and value is not None:
                 arrived.append(Named(names.of(out), value))
                 arrived_keys.add(variable_key(gradient))
         contributions, sums = [], []
@@ -201,8 +228,14 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
             if value is None:
                 continue
             terms_so_far = sent.setdefault(key, [])
-            contribution = Contribution(names.of(call.outputs[0]), names.of(target), value, len(terms_so_far) + 1,
-                                        counts[key], _rule_steps(term.gradient, arrived_keys, maker_of, names, number))
+            contribution = Contribution(
+                names.of(call.outputs[0]),
+                names.of(target),
+                value,
+                len(terms_so_far) + 1,
+                counts[key],
+                _rule_steps(term.gradient, arrived_keys, maker_of, names, number),
+            )
             terms_so_far.append(contribution)
             contributions.append(contribution)
             total = number(result.gradients[key])
@@ -210,32 +243,81 @@ def _backward_events(result: Backward, names: _Names, number: Callable[[Tensor],
                 sums.append(GradientSum(contribution.target, tuple(terms_so_far), total))
         if contributions:
             source, line = _source(line_of(call))
-            events.append(Event(
-                "backward", names.of(call.outputs[0]), call.op.name, call.op.equation,
-                _known(call.inputs, names, number), _known(call.outputs, names, number), source, line, call.op.arguments,
-                _settings(call.op, call.attrs), arrived=tuple(arrived), contributions=tuple(contributions),
-                sums=tuple(sums)))
+            events.append(
+                Event(
+                    "backward",
+                    names.of(call.outputs[0]),
+                    call.op.name,
+                    call.op.equation,
+                    _known(call.inputs, names, number),
+                    _known(call.outputs, names, number),
+                    source,
+                    line,
+                    call.op.arguments,
+                    _settings(call.op, call.attrs),
+                    arrived=tuple(arrived),
+                    contributions=tuple(contributions),
+                    sums=tuple(sums),
+                )
+            )
     return events
 
 
-def _update_events(op, attrs: Mapping[str, Any], name: str, inputs: tuple[Named, ...], outputs: tuple[Named, ...],
-                   before: Sequence[Named], after: Sequence[Named], line: SourceLine | None, phase: str = "update"
-                   ) -> list[Event]:
+def _update_events(
+    op,
+    attrs: Mapping[str, Any],
+    name: str,
+    inputs: tuple[Named, ...],
+    outputs: tuple[Named, ...],
+    before: Sequence[Named],
+    after: Sequence[Named],
+    line: SourceLine | None,
+    phase: str = "update",
+) -> list[Event]:
     """The event of an op that writes variables; an optimizer's op gives one per parameter."""
     source, text = _source(line)
     settings = tuple((k, v) for k, v in _settings(op, attrs) if k not in ("variable", "parameters"))
     count = len(attrs.get("parameters", ()))
     if not count:
-        return [Event(phase, name, op.name, op.equation, inputs, outputs, source, text, op.arguments, settings,
-                      before=tuple(before), after=tuple(after))]
+        return [
+            Event(
+                phase,
+                name,
+                op.name,
+                op.equation,
+                inputs,
+                outputs,
+                source,
+                text,
+                op.arguments,
+                settings,
+                before=tuple(before),
+                after=tuple(after),
+            )
+        ]
     # Written are the parameters, then each kind of state for all of them, then the step counter.
     places = [[*range(i, len(after) - 1, count), len(after) - 1] for i in range(count)]
-    return [Event("update", after[i].name, op.name, op.equation, (inputs[i], inputs[-1]), (), source, text, op.arguments,
-                  settings, before=tuple(before[j] for j in chosen), after=tuple(after[j] for j in chosen))
-            for i, chosen in enumerate(places)]
+    return [
+        Event(
+            "update",
+            after[i].name,
+            op.name,
+            op.equation,
+            (inputs[i], inputs[-1]),
+            (),
+            source,
+            text,
+            op.arguments,
+            settings,
+            before=tuple(before[j] for j in chosen),
+            after=tuple(after[j] for j in chosen),
+        )
+        for i, chosen in enumerate(places)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ graphs
+
 
 class _GraphRun:
     """Writes down one run of a graph, node by node."""
@@ -266,23 +348,45 @@ class _GraphRun:
 
     def events(self) -> list[Event]:
         """Forwards, backwards, updates."""
-        backward = [event for result in self.graph.backwards for event in _backward_events(
-            result, self.names, lambda t: self.values.get(id(t)), lambda call: call.source,
-            lambda t: (t.node.order, t.node) if t.node.order in result.made and t.node.inputs else None)]
+        backward = [event for result in self.graph.backwards for event in self._backward(result)]
         return [*self.forward, *backward, *self.updates]
+
+    def _backward(self, result: Backward) -> list[Event]:
+        def maker_of(value: Any) -> tuple[int, Node] | None:
+            node = value.node
+            return (node.order, node) if node.order in result.made and node.inputs else None
+
+        return _backward_events(
+            result, self.names, lambda value: self.values.get(id(value)), lambda node: node.source, maker_of
+        )
 
     def _introduce(self, values: Sequence[Value], events: list[Event]) -> None:
         """Show numbers from outside where they are first used."""
         for value in values:
-            if value.node.op.name in ("const", "read_variable", "placeholder") and id(value) not in self._introduced:
+            if (
+                value.node.op.name in ("const", "read_variable", "placeholder")
+                and id(value) not in self._introduced
+            ):
                 self._introduced.add(id(value))
-                events.append(Event("input", self.names.of(value), value.node.op.name, value.node.op.equation, (),
-                                    (Named(self.names.of(value), self.values[id(value)]),), *_source(value.node.source)))
+                events.append(
+                    Event(
+                        "input",
+                        self.names.of(value),
+                        value.node.op.name,
+                        value.node.op.equation,
+                        (),
+                        (Named(self.names.of(value), self.values[id(value)]),),
+                        *_source(value.node.source),
+                    )
+                )
 
     def _before_node(self, node: Node, inputs: Sequence[Tensor]) -> None:
         # An initialiser gives a variable its first value: there is none before.
-        self._before = [Named(self.names.of(v), v.array.copy()) for v in node.op.writes(node)
-                        if v._initializer is not node]
+        self._before = [
+            Named(self.names.of(v), v.array.copy())
+            for v in node.op.writes(node)
+            if v._initializer is not node
+        ]
 
     def _after_node(self, node: Node, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         for value, tensor in zip(node.outputs, outputs, strict=True):
@@ -301,16 +405,36 @@ class _GraphRun:
             first = not self._before
             phase = self.forward if first else self.updates
             self._introduce(node.inputs, phase)
-            phase.extend(_update_events(
-                node.op, node.attrs, name, taken, given, self._before, written, node.source,
-                "initial" if first else "update"))
+            phase.extend(
+                _update_events(
+                    node.op,
+                    node.attrs,
+                    name,
+                    taken,
+                    given,
+                    self._before,
+                    written,
+                    node.source,
+                    "initial" if first else "update",
+                )
+            )
             return
         late = node.order > self._first_made
         phase = self.updates if late else self.forward
         self._introduce(node.inputs, phase)
-        phase.append(Event(
-            "update" if late else "forward", name, node.op.name, node.op.equation, taken, given, *_source(node.source),
-            node.op.arguments, _settings(node.op, node.attrs)))
+        phase.append(
+            Event(
+                "update" if late else "forward",
+                name,
+                node.op.name,
+                node.op.equation,
+                taken,
+                given,
+                *_source(node.source),
+                node.op.arguments,
+                _settings(node.op, node.attrs),
+            )
+        )
 
 
 def record_graph(graph: Graph, feeds: Mapping[Value, np.ndarray], title: str = "") -> Recording:
@@ -320,12 +444,14 @@ def record_graph(graph: Graph, feeds: Mapping[Value, np.ndarray], title: str = "
         feeds: placeholder -> numbers.
     """
     from minigraph.ops.dispatch import eager_tensor
+
     run = _GraphRun(graph, _Names())
     run.run({value: eager_tensor(np.array(array, value.dtype.numpy_dtype)) for value, array in feeds.items()})
     return Recording(title or graph.name, run.events(), graph.text())
 
 
 # ------------------------------------------------------------------------------------------------ eager code
+
 
 @dataclass
 class _EagerCall:
@@ -383,8 +509,9 @@ class EagerRecorder:
         """Compiled functions are to be run op by op, so that they can be recorded."""
         return True
 
-    def run_graph(self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
-                  ) -> dict[int, Tensor]:
+    def run_graph(
+        self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
+    ) -> dict[int, Tensor]:
         """Run a function's or session's graph and record it; see minigraph.run.recording."""
         if self._paused:
             return interpret(graph, feeds, nodes)
@@ -394,11 +521,13 @@ class EagerRecorder:
         self._count_calls(len(ran))
         if makes_gradients:
             self._count_step()
-        chosen = range(len(self._pending))
+        chosen = list(range(len(self._pending)))
         if makes_gradients:
-            # Of what ran before a training step, only what it works on belongs to it (not the weights' initialisers).
-            chosen = sorted(_lead_to(self._pending, {variable_key(tensor) for tensor in feeds.values()})
-                            | (_lead_to_writes(self._pending) if self._walked else set()))
+            # Of what ran before a training step only what it works on belongs to it, not its initialisers.
+            chosen = sorted(
+                _lead_to(self._pending, {variable_key(tensor) for tensor in feeds.values()})
+                | (_lead_to_writes(self._pending) if self._walked else set())
+            )
         self._flush([self._pending[i] for i in chosen])
         run = _GraphRun(graph, self._names)
         self._paused = True
@@ -432,11 +561,13 @@ class EagerRecorder:
         self._computed.update((variable_key(tensor), tensor) for tensor in outputs)
         if op.stateful:
             call.before = self._before
-            call.after = [Named(self._names.of(v), v.array.copy()) for v in op.writes(Call(op, inputs, outputs, attrs))]
+            call.after = [
+                Named(self._names.of(v), v.array.copy()) for v in op.writes(Call(op, inputs, outputs, attrs))
+            ]
         self._pending.append(call)
 
     def backward_begins(self, calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]) -> None:
-        """What the target is made of was the forward pass; gradient rules are not recorded as ops of their own."""
+        """What the target is made of was the forward pass; gradient rules are no ops of their own here."""
         if self._paused or any(isinstance(target, Value) for target in targets):
             return
         made = {id(seed) for seed in seeds}
@@ -458,15 +589,19 @@ class EagerRecorder:
         self._names.of_gradients(result)
         self._computed = {key: tensor for key, tensor in self._computed.items() if self._names.has(key)}
         self.recording.events += _backward_events(
-            result, self._names, _array, lambda call: self._lines.get(id(call.outputs[0])),
-            lambda tensor: makers.get(id(tensor)))
+            result,
+            self._names,
+            _array,
+            lambda call: self._lines.get(id(call.outputs[0])),
+            lambda tensor: makers.get(id(tensor)),
+        )
         self._walked = True
 
     # -- writing down
     def _count_step(self) -> None:
         if self._steps_left is not None:
             if self._steps_left == 0:
-                # What the last step's gradients were used for belongs to it, the next step's forward pass does not.
+                # What the last gradients were used for belongs to their step, what follows does not.
                 updates = _lead_to_writes(self._pending)
                 self._flush([call for i, call in enumerate(self._pending) if i in updates])
                 raise RecordingComplete
@@ -482,9 +617,14 @@ class EagerRecorder:
         for_updates = _lead_to_writes(calls) if self._walked else set()
         for i, call in enumerate(calls):
             # The last op of a line makes what the line assigns to.
-            ends_line = i + 1 == len(calls) or calls[i + 1].line != call.line or calls[i + 1].place <= call.place
-            self._write(call, _assigned_name(call.line.text) if ends_line and call.line else "",
-                        "update" if i in for_updates else "forward")
+            ends_line = (
+                i + 1 == len(calls) or calls[i + 1].line != call.line or calls[i + 1].place <= call.place
+            )
+            self._write(
+                call,
+                _assigned_name(call.line.text) if ends_line and call.line else "",
+                "update" if i in for_updates else "forward",
+            )
         self._pending = []
 
     def _write(self, call: _EagerCall, assigned: str, phase: str) -> None:
@@ -495,8 +635,18 @@ class EagerRecorder:
                 self._names.of(tensor)
                 if not self._names.is_gradient(tensor):
                     op = "read_variable" if getattr(tensor, "variable", None) is not None else "const"
-                    self.recording.events.append(Event("input", self._names.of(tensor), op, "a given number", (),
-                                                       _known([tensor], self._names, _array), source, text))
+                    self.recording.events.append(
+                        Event(
+                            "input",
+                            self._names.of(tensor),
+                            op,
+                            "a given number",
+                            (),
+                            _known([tensor], self._names, _array),
+                            source,
+                            text,
+                        )
+                    )
         for out in call.outputs:
             self._introduced.add(variable_key(out))
             self._names.give(out, assigned or call.op.name)
@@ -504,11 +654,24 @@ class EagerRecorder:
         inputs, outputs = _known(call.inputs, self._names, _array), _known(call.outputs, self._names, _array)
         name = outputs[0].name if outputs else call.op.name
         if call.after:
-            self.recording.events += _update_events(call.op, call.attrs, name, inputs, outputs, call.before, call.after,
-                                                    call.line)
+            self.recording.events += _update_events(
+                call.op, call.attrs, name, inputs, outputs, call.before, call.after, call.line
+            )
         else:
-            self.recording.events.append(Event(phase, name, call.op.name, call.op.equation, inputs, outputs, source, text,
-                                               call.op.arguments, _settings(call.op, call.attrs)))
+            self.recording.events.append(
+                Event(
+                    phase,
+                    name,
+                    call.op.name,
+                    call.op.equation,
+                    inputs,
+                    outputs,
+                    source,
+                    text,
+                    call.op.arguments,
+                    _settings(call.op, call.attrs),
+                )
+            )
 
 
 def _lead_to_writes(calls: Sequence[_EagerCall]) -> set[int]:

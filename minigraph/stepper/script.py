@@ -12,8 +12,9 @@ from minigraph.stepper.events import Recording
 from minigraph.stepper.recorder import EagerRecorder, RecordingComplete
 
 
-def record_script(path: Path, arguments: Sequence[str] = (), steps: int | None = 1, limit: int | None = None
-                  ) -> tuple[Recording, bool]:
+def record_script(
+    path: Path, arguments: Sequence[str] = (), steps: int | None = 1, limit: int | None = None
+) -> tuple[Recording, bool]:
     """Run a Python file as `python path arguments...` would and record it.
 
     Args:

@@ -1,6 +1,6 @@
-"""Showing a recording in a terminal: everything at once, or step by step with single keys, forwards and backwards.
+"""Showing a recording in a terminal: everything at once, or step by step with single keys, both ways.
 
-Reads recordings only; how they are made is not known here. A gradient that is not complete is shown as "not yet".
+Reads recordings only; how they are made is not known here. An incomplete gradient is shown as "not yet".
 """
 
 from __future__ import annotations
@@ -15,19 +15,77 @@ from rich.table import Table
 from rich.text import Text
 
 from minigraph.stepper.events import Event, Named, Recording
-from minigraph.stepper.worked import (array_lines, assignments, changes_nothing, equation, filled, gradients_so_far, number, spec_text, sum_text,
-                                      with_short_names, worked_cell, worked_update)
+from minigraph.stepper.worked import (
+    array_lines,
+    assignments,
+    changes_nothing,
+    equation,
+    filled,
+    gradients_so_far,
+    number,
+    spec_text,
+    sum_text,
+    with_short_names,
+    worked_cell,
+    worked_update,
+)
 
-_TITLES = {"initial": "First values of the variables", "forward": "Forwards", "backward": "Backwards", "update": "Update"}
-_COLOURS = {"initial": "green", "input": "green", "forward": "cyan", "backward": "magenta", "update": "yellow"}
+_TITLES = {
+    "initial": "First values of the variables",
+    "forward": "Forwards",
+    "backward": "Backwards",
+    "update": "Update",
+}
+_COLOURS = {
+    "initial": "green",
+    "input": "green",
+    "forward": "cyan",
+    "backward": "magenta",
+    "update": "yellow",
+}
 _KEYS = "n/space/→ next · p/b/← back · f next phase · a all · q quit"
 #: For terminals that cannot show anything but ASCII.
-_ASCII = str.maketrans({
-    "·": "*", "−": "-", "→": "->", "←": "<-", "…": "...", "×": "x", "Σ": "sum ", "Π": "product ", "√": "sqrt ",
-    "²": "^2", "³": "^3", "ᵀ": "^T", "ᵗ": "^t", "ˣ": "^x", "⁻": "^-", "₁": "1", "₂": "2", "α": "alpha", "β": "beta", "μ": "mu",
-    "ρ": "rho", "ε": "epsilon", "π": "pi", "Φ": "Phi", "φ": "phi", "≥": ">=", "≤": "<=", "≠": "!=", "∞": "inf", "⌊": "floor(",
-    "⌋": ")", "ₓ": "x", "∫": "integral", "▸": ">", "◂": "<", "✎": "*", "█": "#",
-})
+_ASCII = str.maketrans(
+    {
+        "·": "*",
+        "−": "-",
+        "→": "->",
+        "←": "<-",
+        "…": "...",
+        "×": "x",
+        "Σ": "sum ",
+        "Π": "product ",
+        "√": "sqrt ",
+        "²": "^2",
+        "³": "^3",
+        "ᵀ": "^T",
+        "ᵗ": "^t",
+        "ˣ": "^x",
+        "⁻": "^-",
+        "₁": "1",
+        "₂": "2",
+        "α": "alpha",
+        "β": "beta",
+        "μ": "mu",
+        "ρ": "rho",
+        "ε": "epsilon",
+        "π": "pi",
+        "Φ": "Phi",
+        "φ": "phi",
+        "≥": ">=",
+        "≤": "<=",
+        "≠": "!=",
+        "∞": "inf",
+        "⌊": "floor(",
+        "⌋": ")",
+        "ₓ": "x",
+        "∫": "integral",
+        "▸": ">",
+        "◂": "<",
+        "✎": "*",
+        "█": "#",
+    }
+)
 
 
 def show(recording: Recording, interactive: bool | None = None, console: Console | None = None) -> None:
@@ -50,6 +108,7 @@ def show(recording: Recording, interactive: bool | None = None, console: Console
 
 def _read_key() -> str:
     import click
+
     return click.getchar()
 
 
@@ -92,8 +151,14 @@ class _Face:
             elif key == "back":
                 position = max(position - 1, 0)
             elif key == "phase":
-                position = next((i for i in range(position + 1, len(events)) if events[i].phase != "input"
-                                 and events[i].phase != events[position].phase), len(events) - 1)
+                position = next(
+                    (
+                        i
+                        for i in range(position + 1, len(events))
+                        if events[i].phase != "input" and events[i].phase != events[position].phase
+                    ),
+                    len(events) - 1,
+                )
 
     def _page(self, position: int) -> None:
         events = self.recording.events
@@ -112,8 +177,12 @@ class _Face:
         """All gradients as known after the first `count` events."""
         rows = gradients_so_far(self.recording, count)
         complete = all(row.total is not None for row in rows)
-        table = Table(title="All gradients" if complete else "Gradients so far", box=box.ASCII if self.ascii else box.SIMPLE_HEAD,
-                      title_justify="left", pad_edge=False)
+        table = Table(
+            title="All gradients" if complete else "Gradients so far",
+            box=box.ASCII if self.ascii else box.SIMPLE_HEAD,
+            title_justify="left",
+            pad_edge=False,
+        )
         table.add_column("of", style="bold", overflow="fold")
         table.add_column("shape")
         table.add_column("sum of its terms", overflow="fold")
@@ -128,8 +197,11 @@ class _Face:
                 text, style = "\n".join(lines[:4] + ["…"] * (len(lines) > 4)), ""
             else:
                 text, style = row.text(), ""
-            table.add_row(escape(self.text(row.target)), self.text(escape(spec_text(known))) if known is not None else "",
-                          Text(self.text(text), style))
+            table.add_row(
+                escape(self.text(row.target)),
+                self.text(escape(spec_text(known))) if known is not None else "",
+                Text(self.text(text), style),
+            )
         return table
 
     def _title(self, right: str = "") -> None:
@@ -138,22 +210,35 @@ class _Face:
 
     def _heading(self, phase: str) -> None:
         self.console.print()
-        self.console.rule(self.text(_TITLES[phase]), style=_COLOURS[phase], align="left",
-                          characters="-" if self.ascii else "─")
+        self.console.rule(
+            self.text(_TITLES[phase]),
+            style=_COLOURS[phase],
+            align="left",
+            characters="-" if self.ascii else "─",
+        )
 
     def _show(self, event: Event) -> None:
-        {"input": self._input, "forward": self._forward, "backward": self._backward, "initial": self._update,
-         "update": self._update}[event.phase](event)
+        {
+            "input": self._input,
+            "forward": self._forward,
+            "backward": self._backward,
+            "initial": self._update,
+            "update": self._update,
+        }[event.phase](event)
 
     def _input(self, event: Event) -> None:
         given = event.outputs[0]
         if given.value.ndim == 0 and given.name == number(given.value):
             self._line(Text.assemble((given.name, "green"), ("  a constant", "dim")), self._where(event))
             return
-        kind = {"placeholder": "given", "const": "a constant", "read_variable": "variable"}.get(event.op, "given")
+        kind = {"placeholder": "given", "const": "a constant", "read_variable": "variable"}.get(
+            event.op, "given"
+        )
         label = Text(self.text(given.name), "bold green")
         if given.value.ndim == 0:
-            self._line(Text.assemble(label, f" = {number(given.value)}", (f"  {kind}", "dim")), self._where(event))
+            self._line(
+                Text.assemble(label, f" = {number(given.value)}", (f"  {kind}", "dim")), self._where(event)
+            )
         else:
             self._line(Text.assemble(label, (f"  {kind}, {self._spec(given)}", "dim")), self._where(event))
             self._array(given)
@@ -176,14 +261,24 @@ class _Face:
                 self._array(out, "= " if i == 0 else f"{out.name} = ")
             elif not worked_cell(event):
                 self._lines([f"  = {number(out.value)}"])
-        self._lines(worked_cell(event), "for example " if event.outputs and event.outputs[0].value.ndim else "")
+        self._lines(
+            worked_cell(event), "for example " if event.outputs and event.outputs[0].value.ndim else ""
+        )
 
     def _backward(self, event: Event) -> None:
         self._equation(event, "magenta", numbers=False)
         for i, arrived in enumerate(event.arrived):
             name = "g" if len(event.arrived) == 1 else f"g (of {arrived.name})" if i else "g"
-            self._lines([f"what arrived: {name} = gradient of {arrived.name}"
-                         + (f" = {number(arrived.value)}" if arrived.value.ndim == 0 else f", {self._spec(arrived)}")])
+            self._lines(
+                [
+                    f"what arrived: {name} = gradient of {arrived.name}"
+                    + (
+                        f" = {number(arrived.value)}"
+                        if arrived.value.ndim == 0
+                        else f", {self._spec(arrived)}"
+                    )
+                ]
+            )
             if arrived.value.ndim:
                 self._array(arrived)
         for term in event.contributions:
@@ -193,7 +288,9 @@ class _Face:
                 shown = sum_text(done.terms, done.total) if done.total.ndim == 0 else "complete"
                 self._lines([f"gradient of {done.target}: {shown}"], style="bold")
             else:
-                self._lines([f"gradient of {done.target}: the sum of its {len(done.terms)} terms"], style="bold")
+                self._lines(
+                    [f"gradient of {done.target}: the sum of its {len(done.terms)} terms"], style="bold"
+                )
                 self._array(Named(done.target, done.total))
 
     def _contribution(self, event: Event, term) -> None:
@@ -215,7 +312,9 @@ class _Face:
         if term.value.ndim:
             self._array(Named(term.target, term.value))
         if term.number < term.count:
-            self._lines([f"  term {term.number} of {term.count}; gradient of {term.target}: not yet"], style="dim")
+            self._lines(
+                [f"  term {term.number} of {term.count}; gradient of {term.target}: not yet"], style="dim"
+            )
         elif term.count > 1:
             self._lines([f"  term {term.number} of {term.count}"], style="dim")
 
@@ -240,8 +339,13 @@ class _Face:
 
     def _change(self, before: Named | None, after: Named) -> None:
         if after.value.ndim == 0:
-            self._lines([f"{after.name}: {number(before.value)} → {number(after.value)}" if before is not None
-                         else f"{after.name} = {number(after.value)}"])
+            self._lines(
+                [
+                    f"{after.name}: {number(before.value)} → {number(after.value)}"
+                    if before is not None
+                    else f"{after.name} = {number(after.value)}"
+                ]
+            )
             return
         self._lines([f"{after.name}  {self._spec(after)}"])
         self._array(after if before is None else before, "" if before is None else "before ")
@@ -338,7 +442,14 @@ def _sections(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:
     return sections
 
 
-_ARROWS = {"\x1b[C": "next", "\x1bOC": "next", "\x1b[D": "back", "\x1bOD": "back", "\xe0M": "next", "\xe0K": "back"}
+_ARROWS = {
+    "\x1b[C": "next",
+    "\x1bOC": "next",
+    "\x1b[D": "back",
+    "\x1bOD": "back",
+    "\xe0M": "next",
+    "\xe0K": "back",
+}
 
 
 def _meaning(read_key: Callable[[], str]) -> str:
@@ -349,6 +460,17 @@ def _meaning(read_key: Callable[[], str]) -> str:
         return "quit"
     if key in _ARROWS:
         return _ARROWS[key]
-    meanings = {"n": "next", " ": "next", "\r": "next", "\n": "next", "p": "back", "b": "back", "\x7f": "back", "f": "phase",
-                "a": "all", "q": "quit", "\x1b": "quit"}
+    meanings = {
+        "n": "next",
+        " ": "next",
+        "\r": "next",
+        "\n": "next",
+        "p": "back",
+        "b": "back",
+        "\x7f": "back",
+        "f": "phase",
+        "a": "all",
+        "q": "quit",
+        "\x1b": "quit",
+    }
     return meanings.get(key.lower(), "")

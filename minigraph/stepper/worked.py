@@ -25,6 +25,7 @@ _SUPERSCRIPTS = {"⁻ˣ": "^−x", "ˣ": "^x"}
 
 # ------------------------------------------------------------------------------------------------ numbers
 
+
 def number(value) -> str:
     """One number, short: whole numbers without a point, others with four digits.
 
@@ -64,14 +65,18 @@ def array_lines(array: np.ndarray, width: int = 72) -> list[str]:
         first = ", ".join(number(v) for v in array.ravel()[:4])
         if array.dtype == bool:
             return [f"[{first}, …]  {int(array.sum())} of {array.size} true"]
-        return [f"[{first}, …]  {array.size} numbers from {number(array.min())} to {number(array.max())}, "
-                f"mean {number(array.mean())}"]
+        return [
+            f"[{first}, …]  {array.size} numbers from {number(array.min())} to {number(array.max())}, "
+            f"mean {number(array.mean())}"
+        ]
     flat = _nested(array)
     if len(flat) <= width or array.ndim < 2:
         return [flat]
     rows = [[number(v) for v in row] for row in array.reshape(-1, array.shape[-1])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["[" + ", ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) + "]" for row in rows]
+    lines = [
+        "[" + ", ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) + "]" for row in rows
+    ]
     return lines if max(map(len, lines)) <= width else [_cut(line, width) for line in lines]
 
 
@@ -82,10 +87,11 @@ def _nested(array: np.ndarray) -> str:
 
 
 def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[:width - 2].rpartition(",")[0] + ", …"
+    return line if len(line) <= width else line[: width - 2].rpartition(",")[0] + ", …"
 
 
 # ------------------------------------------------------------------------------------------------ equations
+
 
 def _sides(event: Event) -> tuple[str, str, str]:
     """Left side, sign and right side of the op's equation, without remarks and citations."""
@@ -104,7 +110,7 @@ def _names_of_inputs(event: Event) -> dict[str, int]:
     names = event.arguments
     if len(event.inputs) == 1 and names and not re.search(rf"\b{re.escape(names[0])}\b", _sides(event)[2]):
         names = ("x",)
-    return {name: i for i, name in enumerate(names[:len(event.inputs)])}
+    return {name: i for i, name in enumerate(names[: len(event.inputs)])}
 
 
 def _substitute(text: str, replacements: Mapping[str, str]) -> str:
@@ -115,11 +121,16 @@ def _substitute(text: str, replacements: Mapping[str, str]) -> str:
 
     def put(match: re.Match) -> str:
         new = replacements[match[1]]
-        before = match.string[:match.start()]
+        before = match.string[: match.start()]
         # Behind an opening bracket or a comma, or alone, a negative number needs no parentheses.
-        if new.startswith("(-") and new.endswith(")") and (not before.strip() or before.rstrip()[-1] in "(,|"):
+        if (
+            new.startswith("(-")
+            and new.endswith(")")
+            and (not before.strip() or before.rstrip()[-1] in "(,|")
+        ):
             return new[1:-1]
         return new
+
     return re.sub(pattern, put, text)
 
 
@@ -131,7 +142,9 @@ def equation(event: Event) -> str:
     """The op's equation with the run's own names: `mul_1 = mul · y`."""
     left, sign, right = _sides(event)
     inputs = _names_of_inputs(event)
-    replacements = {argument: _transposed(event, event.inputs[i].name, argument) for argument, i in inputs.items()}
+    replacements = {
+        argument: _transposed(event, event.inputs[i].name, argument) for argument, i in inputs.items()
+    }
     if event.after:
         replacements["variable"] = event.after[0].name
         if len(assignments(event)) > 1 or event.op.endswith("_update"):
@@ -155,7 +168,11 @@ def assignments(event: Event) -> list[str]:
     >>> assignments(Event("update", "w", "u", "m ← m + (g − m), p ← p − m", (), ()))
     ['m ← m + (g − m)', 'p ← p − m']
     """
-    return [part.strip() for part in re.split(r",\s+(?=[^,]* ← )", event.equation.partition(";")[0]) if "←" in part]
+    return [
+        part.strip()
+        for part in re.split(r",\s+(?=[^,]* ← )", event.equation.partition(";")[0])
+        if "←" in part
+    ]
 
 
 def changes_nothing(event: Event) -> bool:
@@ -175,14 +192,17 @@ def filled(event: Event) -> str:
     if sign == " ← ":
         if not event.before:
             return f"{number(event.after[0].value)}" if event.after else ""
-        return f"{_substitute(right, {**numbers, 'variable': in_formula(event.before[0].value)})} = " \
-               f"{number(event.after[0].value)}"
+        return (
+            f"{_substitute(right, {**numbers, 'variable': in_formula(event.before[0].value)})} = "
+            f"{number(event.after[0].value)}"
+        )
     expression = _substitute(right, numbers)
     result = number(event.outputs[0].value)
     return result if expression == result else f"{expression} = {result}"
 
 
-# ------------------------------------------------------------------------------------------------ one cell worked out
+# ------------------------------------------------------------------------------------------------ one cell
+
 
 def _at(index: Sequence[int]) -> str:
     return "[" + ", ".join(map(str, index)) + "]" if len(index) else ""
@@ -196,13 +216,15 @@ def _telling(array: np.ndarray) -> tuple[int, ...]:
 
 def _read(array: np.ndarray, index: Sequence[int]):
     """The element of `array` that lies under `index` of the broadcast result."""
-    own = index[len(index) - array.ndim:]
+    own = index[len(index) - array.ndim :]
     return array[tuple(0 if n == 1 else i for n, i in zip(array.shape, own, strict=True))]
 
 
 def _sum(terms: Sequence[str], joiner: str = " + ") -> str:
-    terms = [terms[0].removeprefix("(").removesuffix(")") if re.fullmatch(r"\([^()]*\)", terms[0]) else terms[0],
-             *terms[1:]]
+    terms = [
+        terms[0].removeprefix("(").removesuffix(")") if re.fullmatch(r"\([^()]*\)", terms[0]) else terms[0],
+        *terms[1:],
+    ]
     if len(terms) > _MAX_TERMS:
         terms = [*terms[:3], f"… ({len(terms) - 4} more) …", terms[-1]]
     return joiner.join(terms)
@@ -211,8 +233,11 @@ def _sum(terms: Sequence[str], joiner: str = " + ") -> str:
 def _elementwise_cell(event: Event, out: Named) -> list[str]:
     _, sign, right = _sides(event)
     inputs = _names_of_inputs(event)
-    if not sign or len(event.inputs) > len(event.arguments) or any(
-            np.broadcast_shapes(x.value.shape, out.value.shape) != out.value.shape for x in event.inputs):
+    if (
+        not sign
+        or len(event.inputs) > len(event.arguments)
+        or any(np.broadcast_shapes(x.value.shape, out.value.shape) != out.value.shape for x in event.inputs)
+    ):
         return []
     right = re.sub(r", (along|with|accurate) .*", "", right)
     index = _telling(out.value)
@@ -222,12 +247,18 @@ def _elementwise_cell(event: Event, out: Named) -> list[str]:
 
 def _matmul_cell(event: Event, out: Named) -> list[str]:
     settings = dict(event.settings)
-    a, b = (np.swapaxes(x.value, -1, -2) if settings.get(f"transpose_{side}") == "True" else x.value
-            for x, side in zip(event.inputs, "ab", strict=True))
+    a, b = (
+        np.swapaxes(x.value, -1, -2) if settings.get(f"transpose_{side}") == "True" else x.value
+        for x, side in zip(event.inputs, "ab", strict=True)
+    )
     index = _telling(out.value)
     batch, i, j = index[:-2], index[-2], index[-1]
-    row = a[tuple(0 if n == 1 else k for n, k in zip(a.shape[:-2], batch[len(batch) - a.ndim + 2:], strict=True))][i]
-    column = b[tuple(0 if n == 1 else k for n, k in zip(b.shape[:-2], batch[len(batch) - b.ndim + 2:], strict=True))][:, j]
+    row = a[
+        tuple(0 if n == 1 else k for n, k in zip(a.shape[:-2], batch[len(batch) - a.ndim + 2 :], strict=True))
+    ][i]
+    column = b[
+        tuple(0 if n == 1 else k for n, k in zip(b.shape[:-2], batch[len(batch) - b.ndim + 2 :], strict=True))
+    ][:, j]
     terms = [f"{in_formula(x)}·{in_formula(y)}" for x, y in zip(row, column, strict=True)]
     return [f"{out.name}{_at(index)} = {_sum(terms)} = {number(out.value[index])}"]
 
@@ -238,23 +269,29 @@ def _softmax_cell(event: Event, out: Named) -> list[str]:
     powers = np.exp(x[row].astype(np.float64))
     terms = [f"exp({number(v)})" for v in x[row]]
     cell = _at((*row, 0))
-    return [f"{out.name}{cell} = {terms[0]} / ({_sum(terms)})",
-            f"{' ' * len(out.name + cell)} = {number(powers[0])} / {number(powers.sum())} = {number(y[row][0])}"]
+    return [
+        f"{out.name}{cell} = {terms[0]} / ({_sum(terms)})",
+        f"{' ' * len(out.name + cell)} = {number(powers[0])} / {number(powers.sum())} = {number(y[row][0])}",
+    ]
 
 
 def _log_softmax_cell(event: Event, out: Named) -> list[str]:
     x = event.inputs[0].value
     row = (0,) * (x.ndim - 1)
     terms = [f"exp({number(v)})" for v in x[row]]
-    return [f"{out.name}{_at((*row, 0))} = {number(x[row][0])} − ln({_sum(terms)}) = {number(out.value[row][0])}"]
+    return [
+        f"{out.name}{_at((*row, 0))} = {number(x[row][0])} − ln({_sum(terms)}) = {number(out.value[row][0])}"
+    ]
 
 
 def _sparse_cross_entropy_cell(event: Event, out: Named) -> list[str]:
     labels, probabilities = event.inputs[1].value, event.outputs[1].value
     row = (0,) * labels.ndim
     label = int(labels[row])
-    return [f"{out.name}{_at(row)} = −ln(probability of label {label}) = "
-            f"−ln({number(probabilities[row][label])}) = {number(out.value[row])}"]
+    return [
+        f"{out.name}{_at(row)} = −ln(probability of label {label}) = "
+        f"−ln({number(probabilities[row][label])}) = {number(out.value[row])}"
+    ]
 
 
 def _cross_entropy_cell(event: Event, out: Named) -> list[str]:
@@ -269,8 +306,8 @@ def _cross_entropy_grad_cell(event: Event, out: Named) -> list[str]:
     index = _telling(out.value)
     row, k = index[:-1], index[-1]
     hot = labels[index] if labels.ndim == probabilities.ndim else float(labels[row] == k)
-    return [f"{out.name}{_at(index)} = {in_formula(dloss[row])} · ({number(probabilities[index])} − {number(hot)}) = "
-            f"{number(out.value[index])}"]
+    difference = f"({number(probabilities[index])} − {number(hot)})"
+    return [f"{out.name}{_at(index)} = {in_formula(dloss[row])} · {difference} = {number(out.value[index])}"]
 
 
 def _reduction_cell(symbol: str) -> Callable[[Event, Named], list[str]]:
@@ -282,31 +319,47 @@ def _reduction_cell(symbol: str) -> Callable[[Event, Named], list[str]]:
         kept = iter(i for k, i in enumerate(index) if out.value.ndim < x.ndim or k not in axes)
         values = x[tuple(slice(None) if k in axes else next(kept) for k in range(x.ndim))].ravel()
         terms = [in_formula(v) if symbol in ("+", "mean") else number(v) for v in values]
-        text = {"+": _sum(terms), "mean": f"({_sum(terms)}) / {len(terms)}"}.get(symbol, f"{symbol}({_sum(terms, ', ')})")
+        text = {"+": _sum(terms), "mean": f"({_sum(terms)}) / {len(terms)}"}.get(
+            symbol, f"{symbol}({_sum(terms, ', ')})"
+        )
         return [f"{out.name}{_at(index)} = {text} = {number(out.value[index])}"]
+
     return cell
 
 
 def _sum_to_shape_cell(event: Event, out: Named) -> list[str]:
     x, like = event.inputs[0].value, out.value
     index = _telling(like)
-    stretched = (None,) * (x.ndim - like.ndim) + tuple(None if n == 1 else i for n, i in zip(like.shape, index, strict=True))
+    stretched = (None,) * (x.ndim - like.ndim) + tuple(
+        None if n == 1 else i for n, i in zip(like.shape, index, strict=True)
+    )
     values = x[tuple(slice(None) if i is None else i for i in stretched)].ravel()
     return [f"{out.name}{_at(index)} = {_sum([in_formula(v) for v in values])} = {number(like[index])}"]
 
 
 _CELLS: dict[str, Callable[[Event, Named], list[str]]] = {
-    "matmul": _matmul_cell, "softmax": _softmax_cell, "log_softmax": _log_softmax_cell,
-    "sparse_softmax_cross_entropy": _sparse_cross_entropy_cell, "softmax_cross_entropy": _cross_entropy_cell,
-    "sparse_softmax_cross_entropy_grad": _cross_entropy_grad_cell, "softmax_cross_entropy_grad": _cross_entropy_grad_cell,
-    "reduce_sum": _reduction_cell("+"), "reduce_mean": _reduction_cell("mean"), "reduce_max": _reduction_cell("max"),
-    "reduce_min": _reduction_cell("min"), "sum_to_shape_of": _sum_to_shape_cell,
+    "matmul": _matmul_cell,
+    "softmax": _softmax_cell,
+    "log_softmax": _log_softmax_cell,
+    "sparse_softmax_cross_entropy": _sparse_cross_entropy_cell,
+    "softmax_cross_entropy": _cross_entropy_cell,
+    "sparse_softmax_cross_entropy_grad": _cross_entropy_grad_cell,
+    "softmax_cross_entropy_grad": _cross_entropy_grad_cell,
+    "reduce_sum": _reduction_cell("+"),
+    "reduce_mean": _reduction_cell("mean"),
+    "reduce_max": _reduction_cell("max"),
+    "reduce_min": _reduction_cell("min"),
+    "sum_to_shape_of": _sum_to_shape_cell,
 }
 
 
 def worked_cell(event: Event) -> list[str]:
-    """One element of an array result, computed by hand from the recorded numbers; [] where no rule is known."""
-    if not event.inputs or not event.outputs or not any(x.value.ndim for x in (*event.inputs, *event.outputs)):
+    """One element of an array result, worked out from recorded numbers; [] where no rule is known."""
+    if (
+        not event.inputs
+        or not event.outputs
+        or not any(x.value.ndim for x in (*event.inputs, *event.outputs))
+    ):
         return []
     out = event.outputs[0]
     if not all(x.value.size for x in (*event.inputs, *event.outputs)):
@@ -333,7 +386,11 @@ def worked_update(event: Event) -> list[str]:
             mu = settings["momentum"]
             v, after = event.before[1].value[index], event.after[1].value[index]
             lines = [f"v{at} = {mu} · {in_formula(v)} − {lr} · {g} = {number(after)}"]
-            step = f"{mu} · {in_formula(after)} − {lr} · {g}" if settings.get("nesterov") == "True" else in_formula(after)
+            step = (
+                f"{mu} · {in_formula(after)} − {lr} · {g}"
+                if settings.get("nesterov") == "True"
+                else in_formula(after)
+            )
             return [*lines, f"{name}{at} = {in_formula(p[index])} + {step} = {new}"]
         return [f"{name}{at} = {in_formula(p[index])} − {lr} · {g} = {new}"]
     b1, b2, epsilon = settings["beta_1"], settings["beta_2"], settings["epsilon"]
@@ -341,18 +398,21 @@ def worked_update(event: Event) -> list[str]:
     m, v = (x.value[index] for x in event.before[1:3])
     m_new, v_new = (x.value[index] for x in event.after[1:3])
     top = event.after[3].value[index] if settings.get("amsgrad") == "True" else v_new
-    return [f"m{at} = {number(m)} + ({number(gradient[index])} − {in_formula(m)})·(1 − {b1}) = {number(m_new)}",
-            f"v{at} = {number(v)} + ({g}² − {in_formula(v)})·(1 − {b2}) = {number(v_new)}",
-            f"{name}{at} = {number(p[index])} − {lr} · √(1 − {b2}^{t}) / (1 − {b1}^{t}) · "
-            f"{in_formula(m_new)} / (√{number(top)} + {epsilon})",
-            f"{' ' * len(name + at)} = {new}"]
+    return [
+        f"m{at} = {number(m)} + ({number(gradient[index])} − {in_formula(m)})·(1 − {b1}) = {number(m_new)}",
+        f"v{at} = {number(v)} + ({g}² − {in_formula(v)})·(1 − {b2}) = {number(v_new)}",
+        f"{name}{at} = {number(p[index])} − {lr} · √(1 − {b2}^{t}) / (1 − {b1}^{t}) · "
+        f"{in_formula(m_new)} / (√{number(top)} + {epsilon})",
+        f"{' ' * len(name + at)} = {new}",
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ gradients
 
+
 @dataclass(frozen=True)
 class GradientSoFar:
-    """What is known of one gradient at some moment of the way back. `total` is None while terms are missing."""
+    """What is known of a gradient at some moment of the way back. `total` is None while terms are missing."""
 
     target: str
     terms: tuple[Contribution, ...]
@@ -388,13 +448,17 @@ def gradients_so_far(recording: Recording, count: int) -> list[GradientSoFar]:
                 terms[contribution.target].append(contribution)
         if position < count:
             totals.update({done.target: done.total for done in event.sums})
-    return [GradientSoFar(target, tuple(terms.get(target, ())), n, totals.get(target)) for target, n in expected.items()]
+    return [
+        GradientSoFar(target, tuple(terms.get(target, ())), n, totals.get(target))
+        for target, n in expected.items()
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ short names
 
+
 def with_short_names(recording: Recording) -> Recording:
-    """The same recording with names as short as they can be told apart: at most the last two parts of a path."""
+    """The same recording with short names that still differ: at most the last two parts of a path."""
     full = {name for event in recording.events for name in _all_names(event)}
     short: dict[str, str] = {}
     taken: dict[str, int] = {}
@@ -418,16 +482,27 @@ def _all_names(event: Event) -> set[str]:
 def _renamed(event: Event, names: Mapping[str, str]) -> Event:
     def rename(name: str) -> str:
         target = name.removeprefix("gradient of ")
-        return name[:len(name) - len(target)] + names.get(target, target)
+        return name[: len(name) - len(target)] + names.get(target, target)
 
     def all_of(values: tuple[Named, ...]) -> tuple[Named, ...]:
         return tuple(Named(rename(x.name), x.value) for x in values)
 
     def term(given: Contribution) -> Contribution:
-        return replace(given, source=rename(given.source), target=rename(given.target),
-                       steps=tuple(_renamed(step, names) for step in given.steps))
+        return replace(
+            given,
+            source=rename(given.source),
+            target=rename(given.target),
+            steps=tuple(_renamed(step, names) for step in given.steps),
+        )
+
     return replace(
-        event, node=rename(event.node), inputs=all_of(event.inputs), outputs=all_of(event.outputs),
-        arrived=all_of(event.arrived), before=all_of(event.before), after=all_of(event.after),
+        event,
+        node=rename(event.node),
+        inputs=all_of(event.inputs),
+        outputs=all_of(event.outputs),
+        arrived=all_of(event.arrived),
+        before=all_of(event.before),
+        after=all_of(event.after),
         contributions=tuple(map(term, event.contributions)),
-        sums=tuple(GradientSum(rename(s.target), tuple(map(term, s.terms)), s.total) for s in event.sums))
+        sums=tuple(GradientSum(rename(s.target), tuple(map(term, s.terms)), s.total) for s in event.sums),
+    )

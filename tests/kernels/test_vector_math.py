@@ -13,6 +13,7 @@ EXTRA = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
 }
@@ -26,6 +27,7 @@ FUNCTIONS = {
     "sigmoid": (2.5, [(-80, 20), (-2, 2)]),
     "softplus": (2, [(-80, 80), (-2, 2)]),
     "erf": (1.5, [(-4.5, 4.5), (-1, 1)]),
+    "erfc": (3, [(-4, 0), (0, 9), (-0.6, 0.6)]),
     "sin": (2, [(-7, 7), (-6e4, 6e4), (-0.1, 0.1)]),
     "cos": (2, [(-7, 7), (-6e4, 6e4)]),
     "tan": (4, [(-7, 7), (-6e4, 6e4)]),

@@ -45,6 +45,7 @@ def test_an_interrupted_warm_up_keeps_what_it_has(empty_cache):
     def interrupt(done: int, total: int, name: str) -> None:
         if done == 1:
             raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         warmup.warm_up(wanted, progress=interrupt)
     store = KernelStore(cache_directory() / "kernels")

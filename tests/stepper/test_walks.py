@@ -32,14 +32,22 @@ def function_recording() -> Recording:
 @pytest.fixture(scope="module")
 def dense_recording() -> Recording:
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([
-        keras.Input((2,)),
-        keras.layers.Dense(3, activation="relu", name="hidden"),
-        keras.layers.Dense(2, activation="softmax", name="output"),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(3, activation="relu", name="hidden"),
+            keras.layers.Dense(2, activation="softmax", name="output"),
+        ]
+    )
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.set_weights([np.array([[1.0, -1, 0.5], [0.5, 1, -1]]), np.array([0.1, 0.2, 0.3]),
-                       np.array([[1.0, 0], [0, 1], [0.5, 0.5]]), np.zeros(2)])
+    model.set_weights(
+        [
+            np.array([[1.0, -1, 0.5], [0.5, 1, -1]]),
+            np.array([0.1, 0.2, 0.3]),
+            np.array([[1.0, 0], [0, 1], [0.5, 0.5]]),
+            np.zeros(2),
+        ]
+    )
     return tf.record(model, np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), np.array([0, 1]))
 
 
@@ -48,8 +56,12 @@ def dense_recording() -> Recording:
 
 def test_every_forward_node_shows_its_equation_with_numbers(function_recording):
     lines = [f"{equation(e)} = {filled(e)}" for e in function_recording.of_phase("forward")]
-    assert lines == ["add = y + 2 = 4 + 2 = 6", "mul = x · x = 3 · 3 = 9", "mul_1 = mul · y = 9 · 4 = 36",
-                     "add_1 = add + mul_1 = 6 + 36 = 42"]
+    assert lines == [
+        "add = y + 2 = 4 + 2 = 6",
+        "mul = x · x = 3 · 3 = 9",
+        "mul_1 = mul · y = 9 · 4 = 36",
+        "add_1 = add + mul_1 = 6 + 36 = 42",
+    ]
 
 
 def test_way_back_shows_every_contribution_and_its_sum(function_recording):
@@ -139,7 +151,9 @@ def test_an_optimizer_shows_before_and_after_with_the_gradient(dense_recording):
     gradient = dense_recording.gradient(update.node)
     np.testing.assert_array_equal(update.inputs[0].value, gradient)
     # Adam's first step is the learning rate, against the gradient's sign.
-    np.testing.assert_allclose(update.after[0].value - update.before[0].value, -0.01 * np.sign(gradient), rtol=1e-4)
+    np.testing.assert_allclose(
+        update.after[0].value - update.before[0].value, -0.01 * np.sign(gradient), rtol=1e-4
+    )
     text = shown(dense_recording)
     assert "p ← p − α · m / (√v + ε)" in text
     assert "√(1 − 0.999^1)" in text
@@ -168,13 +182,15 @@ def walk(recording: Recording, keys: list[str]) -> tuple[str, list[str]]:
 def test_keys_walk_forwards_and_back(function_recording):
     text, left = walk(function_recording, ["n", " ", "\x1b[C", "p", "b", "\x1b[D", "x", "q", "n"])
     assert left == ["n"]
-    steps = [line.split("step ")[1].split()[0] for line in text.splitlines() if "step " in line and " of " in line]
+    steps = [
+        line.split("step ")[1].split()[0] for line in text.splitlines() if "step " in line and " of " in line
+    ]
     assert steps == ["1", "2", "3", "4", "3", "2", "1", "1"]
 
 
 def test_f_jumps_to_the_next_phase_and_the_table_says_not_yet(function_recording):
     text, _ = walk(function_recording, ["f", "f", "q"])
-    last = text[text.rindex("step "):]
+    last = text[text.rindex("step ") :]
     assert "Backwards" in last
     assert "not yet (0 of 2 terms)" in last
     assert "what arrived: g = gradient of add_1 = 1" in last
@@ -193,6 +209,7 @@ def test_the_last_step_ends_the_walk(function_recording):
 def test_an_end_of_input_ends_the_walk(function_recording):
     def no_more() -> str:
         raise EOFError
+
     _Face(function_recording, Console(file=io.StringIO())).walk(no_more)
 
 
@@ -284,8 +301,14 @@ def test_a_session_run_is_recorded_and_gives_the_same_numbers():
 def test_recording_a_fit_changes_nothing_about_it():
     def losses(recorded: bool) -> list[float]:
         keras.utils.set_random_seed(5)
-        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dropout(0.5),
-                                  keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(3, activation="relu"),
+                keras.layers.Dropout(0.5),
+                keras.layers.Dense(1),
+            ]
+        )
         model.compile("adam", "mse")
         x = np.arange(16, dtype=np.float32).reshape(8, 2) / 8
         fit = lambda: model.fit(x, x[:, 0], batch_size=4, epochs=2, verbose=0).history["loss"]
@@ -302,6 +325,50 @@ def test_recording_a_fit_changes_nothing_about_it():
 def test_a_recorder_leaves_nothing_behind():
     from minigraph import autodiff
     from minigraph.run import eager, recording
+
     with pytest.raises(ZeroDivisionError), EagerRecorder():
         raise ZeroDivisionError
     assert recording.active is None and not eager.tapes and not autodiff.listeners
+
+
+# ---------------------------------------------------------------------------- every kind of op
+
+MATRIX = np.array([[1.0, -2.0, 0.5], [0.25, 3.0, -1.5]], np.float32)
+KINDS = {
+    "exp": lambda x: tf.exp(x),
+    "power": lambda x: tf.pow(x * x + 1.0, 0.5),
+    "reduce over an axis": lambda x: tf.reduce_max(x, axis=1) + tf.reduce_sum(x, axis=1),
+    "reduce, keeping the axis": lambda x: x - tf.reduce_mean(x, axis=0, keepdims=True),
+    "shapes": lambda x: tf.transpose(tf.reshape(x, (3, 2)))[0] + tf.squeeze(x[:1, ::1]),
+    "joining": lambda x: tf.concat([x, 2.0 * x], 0) + tf.stack([x, x], 0)[0][0],
+    "choosing": lambda x: tf.where(x > 0.0, x, -x) + tf.gather(x, [1, 0]),
+    "softmax": lambda x: tf.nn.log_softmax(x) * tf.nn.softmax(x),
+    "one-hot losses": lambda x: tf.nn.softmax_cross_entropy_with_logits(tf.one_hot([0, 2], 3), x),
+    "activations": lambda x: tf.nn.elu(x) + tf.nn.sigmoid(x) + tf.nn.gelu(x) + tf.nn.softplus(x),
+    "batched products": lambda x: tf.matmul(tf.stack([x, x]), x, transpose_b=True),
+    "casts": lambda x: tf.cast(tf.cast(x, tf.int32), tf.float32) * x,
+    "scans": lambda x: tf.cumsum(x, axis=1),
+    "empty": lambda x: x[:0] * 2.0,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_op_can_be_shown(kind):
+    text = shown(tf.record(KINDS[kind], MATRIX))
+    assert "Forwards" in text and "Backwards" in text
+    assert "0x" not in text and "object at" not in text
+
+
+def test_worked_cells_are_true():
+    """The number after the last "=" of an example is the result of the arithmetic before it."""
+    recording = tf.record(
+        lambda x: tf.reduce_sum(tf.matmul(x * 2.0, x, transpose_b=True) - 1.0, axis=0), MATRIX
+    )
+    checked = 0
+    for event in recording.of_phase("forward"):
+        for line in worked_cell(event):
+            _, arithmetic, result = line.split(" = ")
+            value = eval(arithmetic.replace("·", "*").replace("−", "-"))
+            assert value == pytest.approx(float(result), rel=1e-2)
+            checked += 1
+    assert checked == 4
