@@ -44,7 +44,7 @@ COMMON = frozenset(
     copy_box fill take_rows one_hot
     categorical_matches binary_matches sparse_categorical_accuracy
     adam sgd sgd_momentum rmsprop adagrad advance accumulate
-    random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next
+    random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next shuffle_order
 """.split()
 )
 
@@ -115,6 +115,9 @@ def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
         first = ("int32", "int64")
     elif name == "random_integers":
         first = ("uint32", "uint64")
+    if name.endswith("_matches"):
+        # Labels of these may be one-hot rows or probabilities.
+        return list(product(first, ("float32", *_LABELS)))
     return list(product(*(first if letter == "T" else _LETTERS[letter] for letter in letters)))
 
 

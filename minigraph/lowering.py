@@ -107,19 +107,28 @@ def _walk(tf: Any, nodes: Sequence[Node], known: dict[int, Any], twin: Callable)
     for node in nodes:
         if node.outputs and all(id(v) in known for v in node.outputs):
             continue
-        attrs = _swap(node.attrs, twin)
-        attrs["_twin"] = twin
-        result = node.op.tensorflow(tf, [known[id(v)] for v in node.inputs], attrs)
-        results = list(result) if isinstance(result, (list, tuple)) else [result]
+        results = lower_node(tf, node, [known[id(v)] for v in node.inputs], twin)
         for value, tensor in zip(node.outputs, results, strict=False):
             known[id(value)] = tensor
 
 
+def lower_node(tf: Any, node: Node, inputs: Sequence[Any], twin: Callable[[Variable], Any]) -> list:
+    """One node's op on TensorFlow tensors; `twin` gives the tf.Variable that stands for a variable."""
+    attrs = _swap(node.attrs, twin)
+    attrs["_twin"] = twin
+    result = node.op.tensorflow(tf, inputs, attrs)
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
 def lower_branch(tf: Any, branch: Any, placeholders: Sequence[Value], operands: Sequence[Any], twin: Callable | None = None
                  ) -> Callable[[], list]:
-    """A branch or loop body as a Python function of no arguments that builds its TensorFlow ops."""
+    """A branch or loop body as a Python function of no arguments that builds its TensorFlow ops.
+
+    A result only another branch has is None.
+    """
     def function() -> list:
         known = {id(p): x for p, x in zip(placeholders, operands, strict=True)}
-        _walk(tf, needed_nodes([*branch.results, *branch.effects], placeholders), known, twin or (lambda v: v))
-        return [known[id(r)] for r in branch.results]
+        results = [r for r in branch.results if r is not None]
+        _walk(tf, needed_nodes([*results, *branch.effects], placeholders), known, twin or (lambda v: v))
+        return [None if r is None else known[id(r)] for r in branch.results]
     return function

@@ -27,6 +27,8 @@ class Case:
         sums: outputs are sums of many terms, whose rounding error follows the largest terms, not the result.
         edge: an input at the edge (empty, ties, special values): run in fewer ways.
         static: the function needs sizes that are known while the graph is built.
+        layer: `layer(tf, dtype)` makes a Keras layer, which the function is given behind `tf`; both libraries' layers
+            get the same weights, and gradients are taken by these as well.
         python: the function has Python's if, while or for on tensors, which AutoGraph rewrites in a `function`.
     """
 
@@ -40,6 +42,7 @@ class Case:
     sums: bool = False
     edge: bool = False
     static: bool = False
+    layer: Callable[[Any, str], Any] | None = None
     python: bool = False
 
     @property

@@ -21,6 +21,8 @@ from parity.ways import Built
 PARTED = 16.0
 #: A float64 ULP is this many float32 ULP; float64 nodes part at a relative 1e-12.
 PARTED_64 = 1e-12
+#: Nodes that compute nothing.
+_GIVEN = ("const", "placeholder", "read_variable")
 
 
 @dataclass
@@ -55,7 +57,7 @@ def first_divergence(built: Built) -> Divergence | None:
     parted: list[Divergence] = []
 
     def look(node, inputs, outputs):
-        if not parted and node.op.name != "const":
+        if not parted and node.op.name not in _GIVEN and not node.op.stateful:
             arrays = [np.asarray(t) for t in inputs]
             parted.extend(_against_tensorflow(node, arrays, [np.asarray(t) for t in outputs]))
 
@@ -69,12 +71,16 @@ def first_divergence(built: Built) -> Divergence | None:
 
 def _against_tensorflow(node: Any, inputs: list[np.ndarray], ours: Sequence[np.ndarray]) -> Iterator[Divergence]:
     tf = tensorflow()
-    found = node.op.tensorflow(tf, [tf.constant(a) for a in inputs], dict(node.attrs))
-    found = list(found) if isinstance(found, (list, tuple)) else [found]
-    for mine, theirs in zip(ours, found, strict=True):
+    for mine, theirs in zip(ours, _lowered(node, [tf.constant(a) for a in inputs]), strict=True):
         distance = _distance(mine, np.asarray(theirs))
         if distance > PARTED:
             yield Divergence("op", node, inputs, mine, np.asarray(theirs), distance)
+
+
+def _lowered(node: Any, inputs: list) -> list:
+    from minigraph.lowering import lower_node
+    tf = tensorflow()
+    return lower_node(tf, node, inputs, lambda variable: tf.Variable(variable.numpy()))
 
 
 def _gradient_rules(graph: Any, known: dict[int, np.ndarray]) -> Iterator[Divergence]:
@@ -94,8 +100,7 @@ def _gradient_rules(graph: Any, known: dict[int, np.ndarray]) -> Iterator[Diverg
             seeds = [walk.gradients.get(variable_key(v)) for v in node.outputs]
             with tf.GradientTape() as tape:
                 tape.watch([tensors[i] for i in positions])
-                found = node.op.tensorflow(tf, tensors, dict(node.attrs))
-            found = list(found) if isinstance(found, (list, tuple)) else [found]
+                found = _lowered(node, tensors)
             used = [(y, known[id(g)]) for y, g in zip(found, seeds, strict=True) if g is not None]
             try:
                 rules = tape.gradient([y for y, _ in used], [tensors[i] for i in positions], [g for _, g in used])
@@ -123,6 +128,8 @@ def _fused_nodes(built: Built) -> Iterator[Divergence]:
         inputs = [known[id(v)] for v in node.inputs]
         if node.op.name == "const":
             ours = [np.asarray(node.attrs["value"])]
+        elif node.op.name == "read_variable":
+            ours = [node.attrs["variable"].numpy()]
         else:
             alone = mg.Graph("alone")
             places = [alone.add(OPS["placeholder"], (), {}, [v.spec], "x").outputs[0] for v in node.inputs]

@@ -58,7 +58,8 @@ def run_case(case: Case, quick: bool = False) -> Result:
     result = Result(case)
     started = time.perf_counter()
     light = quick or case.edge
-    ways = {name: OURS[name] for name in QUICK} if light or case.python else OURS
+    chosen = QUICK if light or case.python else (*QUICK, "lowered") if case.layer else OURS
+    ways = {name: OURS[name] for name in chosen}
     narrow = question(case, "float32")
     theirs = (tensorflow_eager if light else tensorflow_function)(narrow)
     truths = [theirs]
@@ -101,11 +102,11 @@ def _refuse_vacuous(result: Result, asked: Question, theirs: Numbers) -> None:
     filled = all(a.size for a in asked.arrays)
     if filled and all(v.dtype.kind == "f" and np.isnan(v).all() for v in theirs.values):
         result.problems.append("  vacuous: every output is NaN")
-    followed = [i for i in asked.wrt if asked.arrays[i].size]
-    zero = [i for i, g in zip(asked.wrt, theirs.gradients, strict=True) if i in followed and not _any(g)]
+    followed = [s for s, v in zip(asked.sources, asked.directions, strict=True) if v.size]
+    zero = [s for s, g in zip(asked.sources, theirs.gradients, strict=True) if s in followed and not _any(g)]
     # At an edge (one element, a tie) a gradient may go one way only.
     if zero and (not asked.case.edge or zero == followed):
-        result.problems.append(f"  vacuous: the gradients of inputs {zero} are all 0")
+        result.problems.append(f"  vacuous: the gradient of {', '.join(zero)} is all 0")
     if followed and asked.case.second and not any(_any(s) for s in theirs.seconds):
         result.problems.append("  vacuous: all second derivatives are 0")
 
@@ -121,7 +122,7 @@ def _judge(result: Result, way: str, asked: Question, ours: Numbers, theirs: Num
         exact = list(zip(*(_parts(truth)[k] for truth in truths), strict=True))
         whole = sums or quantity != "value"
         names = [f"output {i}" for i in range(len(mine))] if quantity == "value" else [
-            f"{quantity} of input {i}" for i in asked.wrt[:len(mine)]]
+            f"{quantity} of {source}" for source in asked.sources[:len(mine)]]
         for name, a, b, c in zip(names, mine, other, exact, strict=True):
             if quantity == "second":
                 # None and zeros say the same here; libraries differ in which they give.

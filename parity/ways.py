@@ -6,6 +6,7 @@ derivatives of those gradients along a fixed direction. The square makes second 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +33,10 @@ class Question:
     Attributes:
         arrays: the inputs.
         weights: for each output its weights w in the loss, None where it is not floating.
-        directions: for each differentiated input the direction of the second derivative.
+        directions: for each source the direction of the second derivative.
         wrt: numbers of the differentiated inputs.
+        layer_weights: the weights both libraries' layers get.
+        sources: names of what is differentiated by: the inputs in `wrt`, then the layer's weights.
     """
 
     case: Case
@@ -42,11 +45,22 @@ class Question:
     weights: list[np.ndarray | None]
     directions: list[np.ndarray]
     wrt: list[int]
+    layer_weights: list[np.ndarray]
+    sources: list[str]
 
     @property
     def extra(self) -> list[np.ndarray]:
         """Weights and directions that are inputs of the computation too."""
         return [w for w in self.weights if w is not None] + self.directions
+
+    def layer(self, tf: Any) -> Any:
+        """The case's layer with the question's weights, or None."""
+        if self.case.layer is None:
+            return None
+        made = self.case.layer(tf, self.dtype)
+        made.build(_shape_of(self.arrays))
+        made.set_weights(self.layer_weights)
+        return made
 
 
 def question(case: Case, dtype: str) -> Question:
@@ -54,36 +68,57 @@ def question(case: Case, dtype: str) -> Question:
     tf = tensorflow()
     arrays = case.arrays(dtype)
     wrt = case.differentiated(arrays)
-    outputs = _listed(case.function(tf, *[tf.constant(a) for a in arrays]))
     rng = np.random.default_rng(len(case.name))
-    weights = []
+    asked = Question(case, dtype, arrays, [], [], wrt, [], [f"input {i}" for i in wrt])
+    shapes = [arrays[i].shape for i in wrt]
+    if case.layer is not None:
+        made = case.layer(tf, dtype)
+        made.build(_shape_of(arrays))
+        asked.layer_weights = [(rng.normal(size=w.shape) / 2).astype(np.float32).astype(dtype) for w in made.weights]
+        asked.sources += [w.name for w in made.trainable_weights]
+        shapes += [tuple(w.shape) for w in made.trainable_weights]
+    outputs = _listed(_function(tf, asked, asked.layer(tf))(*[tf.constant(a) for a in arrays]))
     for y in outputs:
-        floating = bool(wrt) and y.dtype.is_floating
         numbers = rng.uniform(0.5, 1.5, y.shape).astype(np.float32)
-        weights.append(numbers.astype(y.dtype.as_numpy_dtype) if floating else None)
-    directions = [rng.uniform(0.5, 1.5, arrays[i].shape).astype(np.float32).astype(arrays[i].dtype) for i in wrt]
-    return Question(case, dtype, arrays, weights, directions, wrt)
+        asked.weights.append(numbers.astype(y.dtype.as_numpy_dtype) if wrt and y.dtype.is_floating else None)
+    asked.directions = [rng.uniform(0.5, 1.5, shape).astype(np.float32).astype(
+        arrays[wrt[i]].dtype if i < len(wrt) else dtype) for i, shape in enumerate(shapes)]
+    return asked
 
 
-def everything(tf: Any, asked: Question, inputs: Sequence[Any], extra: Sequence[Any]) -> tuple[list, list, list]:
+def _shape_of(arrays: Sequence[np.ndarray]) -> Any:
+    """What a layer is built for: the shape of its input, or of its inputs."""
+    shapes = [a.shape for a in arrays]
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _function(tf: Any, asked: Question, layer: Any) -> Callable[..., Any]:
+    """The case's function of tensors alone."""
+    front = (tf,) if layer is None else (tf, layer)
+    return lambda *tensors: asked.case.function(*front, *tensors)
+
+
+def everything(tf: Any, asked: Question, layer: Any, inputs: Sequence[Any], extra: Sequence[Any]
+               ) -> tuple[list, list, list]:
     """Outputs, gradients and second derivatives, written once for both libraries."""
-    case, wrt = asked.case, asked.wrt
-    if not wrt:
-        return _listed(case.function(tf, *inputs)), [], []
+    run = _function(tf, asked, layer)
+    if not asked.sources:
+        return _listed(run(*inputs)), [], []
     given = iter(extra)
     weights = [None if w is None else next(given) for w in asked.weights]
     directions = list(given)
-    sources = [inputs[i] for i in wrt]
+    watched = [inputs[i] for i in asked.wrt]
+    sources = watched + ([] if layer is None else layer.trainable_weights)
     with tf.GradientTape() as outer:
-        outer.watch(sources)
+        outer.watch(watched)
         with tf.GradientTape() as inner:
-            inner.watch(sources)
-            outputs = _listed(case.function(tf, *inputs))
+            inner.watch(watched)
+            outputs = _listed(run(*inputs))
             loss = tf.add_n([tf.reduce_sum((y + y * y) * w) for y, w in zip(outputs, weights, strict=True)
                              if w is not None])
         first = [None if g is None else tf.convert_to_tensor(g) for g in inner.gradient(loss, sources)]
         along = [tf.reduce_sum(g * v) for g, v in zip(first, directions, strict=True) if g is not None]
-        along = tf.add_n(along) if along and case.second else None
+        along = tf.add_n(along) if along and asked.case.second else None
     if along is None:
         return outputs, first, []
     second = [None if g is None else tf.convert_to_tensor(g) for g in outer.gradient(along, sources)]
@@ -98,8 +133,8 @@ def _numbers(asked: Question, flat: Sequence[Any], missing: Sequence[bool]) -> N
     """Put a flat list of results, from which the Nones were left out, back into three lists."""
     given = iter(flat)
     full = [None if gone else np.asarray(next(given)) for gone in missing]
-    count, wrt = len(asked.weights), len(asked.wrt)
-    return Numbers(full[:count], full[count:count + wrt], full[count + wrt:])
+    count, sources = len(asked.weights), len(asked.sources)
+    return Numbers(full[:count], full[count:count + sources], full[count + sources:])
 
 
 # ---------------------------------------------------------------------------------------------- TensorFlow
@@ -132,7 +167,9 @@ def session(asked: Question) -> Numbers:
     """minigraph, a graph over placeholders of unknown sizes, run in a Session."""
     mg = minigraph()
     built = build(asked)
-    with mg.Session(graph=built.graph) as opened:
+    with mg.Session(graph=built.graph) as opened, warnings.catch_warnings():
+        # Every weight is fed; a gradient that is None needs none of them.
+        warnings.filterwarnings("ignore", "'weight.* is fed but")
         return built.numbers(opened.run(built.fetches, dict(zip(built.feeds, built.arrays, strict=True))))
 
 
@@ -145,21 +182,22 @@ def unfused(asked: Question) -> Numbers:
 def lowered(asked: Question) -> Numbers:
     """The graph minigraph made, its own backward included, as one tf.function."""
     from minigraph.lowering import lower
-    built = build(asked)
+    built = build(asked, known_sizes=asked.case.layer is not None)
     return built.numbers(lower(built.fetches, built.feeds)(*built.arrays))
 
 
 def _eagerly(tf: Any, asked: Question) -> Numbers:
     tensors = [tf.constant(a) for a in asked.arrays]
-    parts = everything(tf, asked, tensors, [tf.constant(a) for a in asked.extra])
+    parts = everything(tf, asked, asked.layer(tf), tensors, [tf.constant(a) for a in asked.extra])
     return Numbers(*[[None if t is None else np.asarray(t) for t in part] for part in parts])
 
 
 def _traced(tf: Any, asked: Question) -> Numbers:
     missing: list[bool] = []
+    layer = asked.layer(tf)
 
     def run(inputs, extra):
-        found = [t for part in everything(tf, asked, inputs, extra) for t in part]
+        found = [t for part in everything(tf, asked, layer, inputs, extra) for t in part]
         missing[:] = [t is None for t in found]
         return [t for t in found if t is not None]
 
@@ -199,6 +237,7 @@ def build(asked: Question, known_sizes: bool = False) -> Built:
     """The graph of a case; its placeholders know no sizes unless the case needs them."""
     mg = minigraph()
     graph = mg.Graph(asked.case.op.rpartition(".")[2])
+    layer = asked.layer(mg)
     with graph.as_default():
         known = known_sizes or asked.case.static
 
@@ -206,7 +245,7 @@ def build(asked: Question, known_sizes: bool = False) -> Built:
             return mg.placeholder(array.dtype, array.shape if known else [None] * array.ndim, name=name)
         inputs = [placeholder(a, f"x{i}") for i, a in enumerate(asked.arrays)]
         extra = [placeholder(a, f"weight{i}") for i, a in enumerate(asked.extra)]
-        parts = everything(mg, asked, inputs, extra)
+        parts = everything(mg, asked, layer, inputs, extra)
     found = [t for part in parts for t in part]
     return Built(asked, graph, inputs + extra, [t for t in found if t is not None], [t is None for t in found])
 

@@ -21,6 +21,8 @@ from minigraph.source import register_rewritten
 
 __all__ = ["convert", "experimental", "is_rewritten", "to_code"]
 
+#: malt marks functions and lambdas that a rewritten function defines: they are rewritten already.
+_INSIDE_REWRITTEN = "autograph_info__"
 _lock = threading.RLock()
 _converted: weakref.WeakKeyDictionary[Callable, Callable] = weakref.WeakKeyDictionary()
 
@@ -62,7 +64,7 @@ def convert(function: Callable) -> Callable:
         return functools.partial(convert(function.func), *function.args, **function.keywords)
     if inspect.ismethod(function):
         return types.MethodType(convert(function.__func__), function.__self__)
-    if not isinstance(function, types.FunctionType) or is_rewritten(function):
+    if not isinstance(function, types.FunctionType) or is_rewritten(function) or hasattr(function, _INSIDE_REWRITTEN):
         return function
     with _lock:
         found = _converted.get(function)

@@ -1,8 +1,9 @@
-"""Running independent branches side by side: stretches of small instructions that do not depend on each other.
+"""Running independent branches side by side: stretches of small instructions independent of each other.
 
-A large kernel is cut into parts and uses all cores by itself. Smaller instructions run on one core each; where several
-chains of them touch none of each other's memory, one instruction (`run_branches`) runs the chains on different cores. What
-each computes, and in which order within its chain, stays the same, so the result is the same bit for bit.
+A large kernel is cut into parts and uses all cores by itself. Smaller instructions run on one core each;
+where several chains of them touch none of each other's memory, one instruction (`run_branches`) runs the
+chains on different cores. What each computes, and in which order within its chain, stays the same, so the
+result is the same bit for bit.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernels.jit import Call
-from minigraph.compile.emit import ARENA, Emission, Item
-from minigraph.compile.prove import Access, LinkError, accesses
+from minigraph.compile.emit import Emission, Item
+from minigraph.compile.prove import Access, LinkError, accesses, overlap
 from minigraph.ops.registry import Op
 
 #: A chain must take about this long to be worth handing to another core (nanoseconds).
@@ -23,7 +24,7 @@ _WINDOW = 64
 
 @dataclass
 class Branches:
-    """Instructions `start` to `end` of an emission, sorted into chains: instruction ranges that may run at once."""
+    """Instructions `start` to `end` of an emission, sorted into chains: ranges that may run at once."""
 
     start: int
     end: int
@@ -33,7 +34,9 @@ class Branches:
 def estimated_ns(call: Call, touched: Sequence[Access]) -> float:
     """A rough idea of how long a call takes on one core: by its products, or by the bytes it touches."""
     if call.kernel.name == "matmul":
-        batch, rows, columns, inner = (call.block[call.kernel.slot(name)] for name in ("batch", "M", "N", "K"))
+        batch, rows, columns, inner = (
+            call.block[call.kernel.slot(name)] for name in ("batch", "M", "N", "K")
+        )
         return 2 * max(batch, 1) * rows * columns * inner / 150
     return sum(access.size for access in touched) / 20
 
@@ -46,11 +49,14 @@ def _movable(item: Item) -> bool:
 
 def _memory(touched: Sequence[Access]) -> tuple[set[int], set[int]]:
     """Identities of the buffers an instruction reads and writes."""
-    return ({id(a.ref.buffer) for a in touched if not a.writes}, {id(a.ref.buffer) for a in touched if a.writes})
+    return (
+        {id(a.ref.buffer) for a in touched if not a.writes},
+        {id(a.ref.buffer) for a in touched if a.writes},
+    )
 
 
 def find_branches(emission: Emission, threads: int) -> list[Branches]:
-    """Sort independent stretches of `emission` into chains, reordering its instructions; returns where they are.
+    """Sort independent stretches of `emission` into chains, reordering its instructions; returns them.
 
     Programs with jumps are left alone: their instructions are found by position.
     """
@@ -77,7 +83,7 @@ def find_branches(emission: Emission, threads: int) -> list[Branches]:
 
 
 def _independent(memory: Sequence, start: int) -> tuple[list[list[int]], int]:
-    """The longest stretch from `start` that falls into chains sharing no memory that is written, and the chains."""
+    """The longest stretch from `start` of chains that share no memory that is written: chains and end."""
     chains: list[tuple[list[int], set[int], set[int]]] = []
     best: tuple[list[list[int]], int] = ([], start)
     for i in range(start, min(len(memory), start + _WINDOW)):
@@ -85,8 +91,11 @@ def _independent(memory: Sequence, start: int) -> tuple[list[list[int]], int]:
             break
         reads, writes = memory[i]
         touching = [c for c in chains if writes & (c[1] | c[2]) or reads & c[2]]
-        merged = (sorted([x for c in touching for x in c[0]] + [i]),
-                  set().union(reads, *(c[1] for c in touching)), set().union(writes, *(c[2] for c in touching)))
+        merged = (
+            sorted([x for c in touching for x in c[0]] + [i]),
+            set().union(reads, *(c[1] for c in touching)),
+            set().union(writes, *(c[2] for c in touching)),
+        )
         several = len(chains) >= 2
         chains = [c for c in chains if not any(c is t for t in touching)] + [merged]
         if len(chains) == 1 and several:
@@ -130,13 +139,5 @@ def prove_branches(emission: Emission) -> None:
             for other in chains[i + 1:]:
                 for a in chain:
                     for b in other:
-                        if (a.writes or b.writes) and _overlap(a, b):
+                        if (a.writes or b.writes) and overlap(a, b):
                             raise LinkError(f"two branches that run at once share {a.ref.buffer}")
-
-
-def _overlap(a: Access, b: Access) -> bool:
-    first, second = a.ref.buffer, b.ref.buffer
-    if first.kind == ARENA and second.kind == ARENA:
-        low, other = first.offset + a.offset, second.offset + b.offset
-        return low < other + b.size and other < low + a.size
-    return first is second and a.offset < b.offset + b.size and b.offset < a.offset + a.size

@@ -29,9 +29,11 @@ from minigraph.graph import Value
 if TYPE_CHECKING:
     from minigraph.compile.program import Program
 
-#: Bytes before and behind every buffer, and their contents (and that of unwritten memory) in each world.
+#: Bytes before and behind every buffer.
 GUARD = 256
-_POISONS = (0x5A, 0xFF)
+#: What is in guards and unwritten memory of each world, in turn for every 8 bytes: 0, or a float so large that it
+#: swallows what is added to it. Where one world has the one, the other has the other.
+_POISONS = ((0x5A, 0x00), (0x00, 0x5A))
 
 
 class CheckedError(AssertionError):
@@ -41,14 +43,14 @@ class CheckedError(AssertionError):
 class World:
     """One memory in which every buffer has a place between guards; what is not in a buffer is poison."""
 
-    def __init__(self, buffers: Sequence[Buffer], poison: int):
+    def __init__(self, buffers: Sequence[Buffer], poison: tuple[int, int]):
         self.starts: dict[int, int] = {}
         end = GUARD
         for buffer in buffers:
             self.starts[id(buffer)] = end
             end += -(-buffer.size // GUARD) * GUARD + GUARD
         self.memory = aligned_empty(end)
-        self.memory[:] = poison
+        self.memory.reshape(-1, 8)[0::2], self.memory.reshape(-1, 8)[1::2] = poison
 
     def bytes(self, ref: Ref, size: int) -> np.ndarray:
         """`size` bytes of memory at an operand."""

@@ -1,7 +1,7 @@
 """Emitting: walking a specialised graph and asking each op for its native instructions.
 
-Buffers are named here and given addresses later (`plan`, `link`). An instruction's operands are `Ref`s: a buffer, and
-which value is expected to be in it, so that linking can prove that nothing live was overwritten.
+Buffers are named here and given addresses later (`plan`, `link`). An instruction's operands are `Ref`s: a
+buffer, and which value is expected to be in it, so that linking can prove that nothing live was overwritten.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Buffer:
         self.kind, self.size, self.owner, self.name = kind, size, owner, name
         #: Name of the dtype it holds for good; "" where that depends on the value in it.
         self.dtype = dtype
-        #: First and last instruction that uses it, and where in the arena it was put; filled in by the planner.
+        #: First and last instruction that uses it, and its place in the arena; filled in by the planner.
         self.first, self.last, self.offset = None, None, None
 
     def __repr__(self) -> str:
@@ -35,7 +35,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Ref:
-    """An operand: `buffer`, expected to hold `value` (an identity that survives aliasing and in-place reuse)."""
+    """An operand: `buffer`, expected to hold `value` (an identity that survives aliasing and reuse)."""
 
     buffer: Buffer
     value: object
@@ -72,7 +72,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a result of a subgraph should end up, and the argument whose numbers lie there until they are not needed."""
+    """Where a result of a subgraph should end up, and the argument whose numbers lie there until then."""
 
     ref: Ref
     occupant: Value | None = None
@@ -93,7 +93,8 @@ class Emission:
     items: list[Item] = field(default_factory=list)
     #: Instruction ranges that may run again: buffers that come from before live through all of it.
     loops: list[tuple[int, int]] = field(default_factory=list)
-    #: Number of an instruction -> (value, value it is called from there on): what is in a buffer changes its name only.
+    #: Position -> (value, value it is called from there on): just before that instruction, whichever way it is reached,
+    #: what is in a buffer changes its name only.
     renames: dict[int, list[tuple[object, object]]] = field(default_factory=dict)
     #: Position -> operands that stand for what a variable holds just before that instruction.
     reads: dict[int, list[Ref]] = field(default_factory=dict)
@@ -183,12 +184,18 @@ class Emitter:
         self.emission.loops.append((start.position, len(self.emission.items)))
 
     def rename(self, old: Ref, new: Ref) -> None:
-        """From here on the numbers in the buffer are those of `new`: a loop's result becomes its next state."""
-        self.emission.renames.setdefault(len(self.emission.items) - 1, []).append((old.value, new.value))
+        """From here on what `old` names is called `new`: a loop's result becomes its next state."""
+        self.emission.renames.setdefault(len(self.emission.items), []).append((old.value, new.value))
 
-    def subgraph(self, graph: Graph, inputs: Sequence[Ref], arguments: Sequence[Value], results: Sequence[Value],
-                 targets: Sequence[Target] = ()) -> list[Ref]:
-        """Emit a branch or loop body in place: `arguments` are bound to `inputs`; returns the operands of `results`.
+    def subgraph(
+        self,
+        graph: Graph,
+        inputs: Sequence[Ref],
+        arguments: Sequence[Value],
+        results: Sequence[Value],
+        targets: Sequence[Target] = (),
+    ) -> list[Ref]:
+        """Emit a branch or loop body in place, `arguments` bound to `inputs`; returns the results' operands.
 
         The first results are computed where `targets` say if that can be done; the caller copies the others.
         """
@@ -211,7 +218,9 @@ class Emitter:
         for node in graph.nodes:
             if node.op.name == "placeholder":
                 value = node.outputs[0]
-                buffer = Buffer(INPUT, value.spec.nbytes, len(self.emission.inputs), node.name, value.dtype.name)
+                buffer = Buffer(
+                    INPUT, value.spec.nbytes, len(self.emission.inputs), node.name, value.dtype.name
+                )
                 self.emission.inputs.append(buffer)
                 self.references[id(value)] = Ref(buffer, buffer)
         outputs = []
@@ -232,7 +241,7 @@ class Emitter:
         self.calls(copy_calls(source, target, value.spec.nbytes, self.threads))
 
     def _aim(self, value: Value, target: Target) -> None:
-        """A result is computed in its place when a node of this graph makes it and nobody asked for it before."""
+        """A result is computed in its place when this graph makes it and nobody asked for it before."""
         root = self._root(value)
         if not self._is_outside(root):
             self._targets.setdefault(id(root), target)
@@ -262,14 +271,16 @@ class Emitter:
         writers: dict[int, list[float]] = {}
         for i, node in enumerate(graph.nodes):
             for variable in node.op.writes(node):
-                # A node with subgraphs still reads its inputs after its first writes: for them it writes earlier.
+                # A node with subgraphs still reads its inputs after its first writes.
                 writers.setdefault(id(variable), []).append(i - 0.5 if node.op.has_subgraphs else i)
         for i, node in enumerate(graph.nodes):
             if node.op.name == "placeholder":
                 continue
             self._node, self._position = node, i
             if node.op.name == "const":
-                self.references[id(node.outputs[0])] = self.constant(np.asarray(node.attrs["value"]), node.name)
+                self.references[id(node.outputs[0])] = self.constant(
+                    np.asarray(node.attrs["value"]), node.name
+                )
             elif node.op.name == "read_variable":
                 self._read(node, i, writers)
             elif node.op.is_alias:

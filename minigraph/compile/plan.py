@@ -1,8 +1,8 @@
 """Planning memory: which bytes of one arena each buffer gets.
 
-A buffer needs its bytes from the first instruction that uses it to the last; buffers whose times do not overlap may share
-them. Largest first, each at the lowest offset that is free for its whole life (first fit). Knows lifetimes and sizes
-only.
+A buffer needs its bytes from the first instruction that uses it to the last; buffers whose times do not
+overlap may share them. Largest first, each at the lowest offset that is free for its whole life (first fit).
+Knows lifetimes and sizes only.
 """
 
 from __future__ import annotations

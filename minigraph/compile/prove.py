@@ -58,6 +58,7 @@ def prove(emission: Emission, plan: MemoryPlan) -> None:
         _runnable(place, item, len(emission.items))
         for access in found:
             _allowed(place, access, plan)
+        _apart(place, found)
     _follow(emission, touched)
 
 
@@ -129,7 +130,7 @@ def _dtypes(call: Call, numbers: list[int], touches: list[Touch]) -> list[str]:
     return [known.pop() if len(known) == 1 else "" for known in found]
 
 
-# ------------------------------------------------------------------------------------------------ one by one
+# -------------------------------------------------------------------------------------- one by one
 
 def _runnable(place: str, item: Item, count: int) -> None:
     what = item.what
@@ -157,7 +158,28 @@ def _allowed(place: str, access: Access, plan: MemoryPlan) -> None:
         raise LinkError(f"{place} takes {access.dtype}, but {buffer.name} holds {held}")
 
 
-# ------------------------------------------------------------------------------------------------ in order
+def _apart(place: str, found: list[Access]) -> None:
+    """What an instruction writes lies on no other buffer that it touches (on the same one only ops may ask
+    for it)."""
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            if (
+                (one.writes or other.writes)
+                and one.ref.buffer is not other.ref.buffer
+                and overlap(one, other)
+            ):
+                raise LinkError(
+                    f"{place} touches {one.ref.buffer} and {other.ref.buffer}, which share memory"
+                )
+
+
+def overlap(one: Access, other: Access) -> bool:
+    """Whether two accesses of a planned program have bytes in common."""
+    (memory, low), (also, start) = _where(one), _where(other)
+    return memory == also and low < start + other.size and start < low + one.size
+
+
+# -------------------------------------------------------------------------------------- in order
 
 def _follow(emission: Emission, touched: list[list[Access]]) -> None:
     """Check every read against what its bytes may hold, over all ways through the jumps.
@@ -179,6 +201,8 @@ def _follow(emission: Emission, touched: list[list[Access]]) -> None:
             now = now.copy()
             for ref in emission.reads.get(position, ()):
                 now.name(ref)
+            for old, new in emission.renames.get(position, ()):
+                now.rename(old, new)
             item = emission.items[position]
             for access in touched[position]:
                 if not access.writes:
@@ -186,8 +210,6 @@ def _follow(emission: Emission, touched: list[list[Access]]) -> None:
             for access in touched[position]:
                 if access.writes:
                     now.write(access)
-            for old, new in emission.renames.get(position, ()):
-                now.rename(old, new)
             if isinstance(item.what, Jump):
                 target = item.what.label.position
                 known = forward if target > position else returning

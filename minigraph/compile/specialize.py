@@ -1,7 +1,7 @@
 """Specialising: the part of a graph that a run needs, with every shape known.
 
-Sizes that were None become the fed ones, and arithmetic on shapes is carried out, so that everything behind this pass
-sees fixed shapes. It does not know what instructions are.
+Sizes that were None become the fed ones, and arithmetic on shapes is carried out, so that everything behind
+this pass sees fixed shapes. It does not know what instructions are.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from minigraph.graph import Graph, Node, Value
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, describe
 
-#: Results up to this many elements are computed while specialising: shape arithmetic, and the constants that seed and
-#: scale gradients.
+#: Results up to this many elements are computed while specialising: shape arithmetic, and the constants that
+#: seed and scale gradients.
 _FOLDED_ELEMENTS = 1024
 #: Ops that give the same bits in NumPy as in a kernel, so that folding them changes no number.
-_EXACT = frozenset({"fill", "zeros_like", "ones_like", "add", "sub", "mul", "div", "neg", "broadcast_like", "reshape",
-                    "reshape_like", "square", "cast", "count_along"})
+_EXACT = frozenset(
+    "fill zeros_like ones_like add sub mul div neg broadcast_like reshape reshape_like square cast "
+    "count_along".split()
+)
 
 
 def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:
     """The nodes that must run to compute `roots`, in graph order; values in `fed` need no computing."""
     stop = {id(v) for v in fed}
     found: dict[int, Node] = {}
-    waiting = [r.node if isinstance(r, Value) else r for r in roots if not (isinstance(r, Value) and id(r) in stop)]
+    waiting = [
+        r.node if isinstance(r, Value) else r for r in roots if not (isinstance(r, Value) and id(r) in stop)
+    ]
     while waiting:
         node = waiting.pop()
         if id(node) in found:
@@ -37,8 +41,13 @@ def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> li
     return sorted(found.values(), key=lambda n: n.order)
 
 
-def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spec], extra: Sequence[Node] = (),
-               numbers: Mapping[int, np.ndarray] | None = None) -> tuple[Graph, dict[int, Value]]:
+def specialize(
+    graph: Graph,
+    fetches: Sequence[Value],
+    feeds: Mapping[Value, Spec],
+    extra: Sequence[Node] = (),
+    numbers: Mapping[int, np.ndarray] | None = None,
+) -> tuple[Graph, dict[int, Value]]:
     """A copy of the part of `graph` that computes `fetches` and runs `extra`, with known shapes.
 
     Args:
@@ -53,7 +62,8 @@ def specialize(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, Spe
     known: dict[int, np.ndarray] = {}
     for value, spec in feeds.items():
         check_feed(value, spec)
-        node = new.add(OPS["placeholder"], (), {}, [spec], value.node.name, value.node.source, value.node, value.node.scope)
+        old = value.node
+        node = new.add(OPS["placeholder"], (), {}, [spec], old.name, old.source, old, old.scope)
         mapped[id(value)] = node.outputs[0]
         if numbers and id(value) in numbers:
             known[id(node.outputs[0])] = numbers[id(value)]
@@ -122,7 +132,10 @@ def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec
         arrays = list(values)
     else:
         return None
-    return [np.asarray(a, s.dtype.numpy_dtype) for a, s in zip(node.op.reference(arrays, attrs), specs, strict=True)]
+    return [
+        np.asarray(a, s.dtype.numpy_dtype)
+        for a, s in zip(node.op.reference(arrays, attrs), specs, strict=True)
+    ]
 
 
 def check_feed(value: Value, spec: Spec) -> None:

@@ -8,6 +8,7 @@ order of `weights`. It knows nothing of training.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ from minigraph.dtypes import as_dtype
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, MinigraphError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, current_graph, eagerly
 from minigraph.keras import initializers, regularizers
+from minigraph.keras.metrics import Metric
 from minigraph.keras.naming import automatic_name
+from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
 from minigraph.ops.dispatch import convert
 from minigraph.ops.registry import OPS
@@ -94,7 +97,8 @@ class Layer:
             own = cls.__dict__["build"]
 
             def build(self, *args, _own=own, **named):
-                result = _own(self, *args, **named)
+                with _Call(self):
+                    result = _own(self, *args, **named)
                 self.built = True
                 return result
             build.__doc__, build.__name__ = own.__doc__, "build"
@@ -105,7 +109,7 @@ class Layer:
     def __setattr__(self, name: str, value: Any) -> None:
         tracked = self.__dict__.get("_tracked")
         if tracked is not None and not name.startswith("_"):
-            if any(isinstance(item, (Layer, Variable)) or _has_state(item) for item in _leaves(value)):
+            if any(_is_tracked(item) for item in _leaves(value)):
                 tracked[name] = value
             else:
                 tracked.pop(name, None)
@@ -116,13 +120,17 @@ class Layer:
         object.__setattr__(self, name, value)
 
     def _children(self) -> list[Any]:
-        """Layers, variables and stateful helpers set as attributes, in order, each once."""
+        """Layers, variables, seed generators and metrics set as attributes, in order, each once."""
         found: dict[int, Any] = {id(v): v for v in self._own_weights}
         for value in self._tracked.values():
             for item in _leaves(value):
-                if isinstance(item, (Layer, Variable)) or _has_state(item):
+                if _is_tracked(item):
                     found.setdefault(id(item), item)
         return list(found.values())
+
+    def _held(self, kind: type) -> list[Any]:
+        """Those children that are of this class."""
+        return [child for child in self._children() if isinstance(child, kind)]
 
     def _flatten_layers(self) -> list[Layer]:
         """This layer and every layer inside it, each once."""
@@ -137,28 +145,25 @@ class Layer:
 
     @property
     def variables(self) -> list[Variable]:
-        """Every variable, seeds of random generators included."""
-        found: dict[int, Variable] = {}
+        """Every variable, seeds of random generators included; metrics keep theirs to themselves."""
+        found: dict[int, Variable] = {id(v): v for v in self._direct_weights()}
         for child in self._children():
-            if isinstance(child, Variable):
-                found.setdefault(id(child), child)
-            elif isinstance(child, Layer):
-                found.update((id(v), v) for v in child.variables if id(v) not in found)
-            else:
+            if isinstance(child, (Layer, SeedGenerator)):
                 found.update((id(v), v) for v in child.variables if id(v) not in found)
         return list(found.values())
 
     @property
     def weights(self) -> list[Variable]:
         """Trainable and other weights, without the state of random generators, in Keras's order."""
-        found: dict[int, Variable] = {}
-        own = [c for c in self._children() if isinstance(c, Variable)]
-        for variable in own:
-            found.setdefault(id(variable), variable)
-        for child in self._children():
-            if isinstance(child, Layer):
-                found.update((id(v), v) for v in child.weights if id(v) not in found)
+        found: dict[int, Variable] = {id(v): v for v in self._direct_weights()}
+        for layer in self._held(Layer):
+            found.update((id(v), v) for v in layer.weights if id(v) not in found)
         return list(found.values())
+
+    def _direct_weights(self) -> list[Variable]:
+        """The weights that are not those of a layer inside: first the trainable ones."""
+        own = self._held(Variable)
+        return [v for v in own if v.trainable] + [v for v in own if not v.trainable]
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -229,12 +234,9 @@ class Layer:
         variable = Variable(lambda: initializer(shape, dtype=dtype.name), trainable=trainable, name=name or "variable")
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint
-        variable.path = f"{self._path()}/{variable.name}"
+        variable.path = "/".join([*(layer.name for layer in _stack.layers), variable.name])
         self._own_weights.append(variable)
         return variable
-
-    def _path(self) -> str:
-        return self.name
 
     # -- building and calling
     def build(self, input_shape) -> None:
@@ -264,12 +266,13 @@ class Layer:
         if not self.built:
             self._build_for(args, kwargs)
         if self._wants("training") and "training" not in kwargs:
-            kwargs["training"] = _training_mode(len(args), self)
+            # That of the call around this one; False outside of all.
+            kwargs["training"] = bool(_stack.training[-1])
         elif not self._wants("training"):
             kwargs.pop("training", None)
         graph = current_graph()
         try:
-            with _TrainingScope(kwargs.get("training")):
+            with _Call(self, kwargs.get("training")):
                 if graph is None:
                     outputs = self.call(*args, **kwargs)
                 else:
@@ -505,9 +508,9 @@ def _leaves(value: Any):
         yield value
 
 
-def _has_state(item: Any) -> bool:
-    """A helper with variables of its own that is not a layer: a seed generator, a metric."""
-    return getattr(item, "holds_variables", False)
+def _is_tracked(item: Any) -> bool:
+    """Whether an attribute is part of the layer's state."""
+    return isinstance(item, (Layer, Variable, SeedGenerator, Metric))
 
 
 def _holds_arrays(argument: Any) -> bool:
@@ -517,29 +520,36 @@ def _holds_arrays(argument: Any) -> bool:
 
 def _shapes(inputs: Any) -> Any:
     """Shapes of an input nest: a tuple for one tensor, else the nest of tuples."""
-    return map_structure(lambda x: tuple(x.shape), inputs)
+    return map_structure(lambda x: tuple(x.shape) if hasattr(x, "shape") else (), inputs)
 
 
-_training: list[bool | None] = [None]
+class _Stack(threading.local):
+    """What is under way in this thread, outermost first."""
+
+    def __init__(self):
+        #: The `training` argument of the calls; what is at the bottom holds outside of all.
+        self.training: list[bool | None] = [None]
+        #: The layers that build or compute: the path of a weight made now.
+        self.layers: list[Layer] = []
 
 
-def _training_mode(_: int, layer: Layer) -> bool:
-    """The training argument of the call around this one, False at the outside."""
-    return bool(_training[-1])
+_stack = _Stack()
 
 
-class _TrainingScope:
-    """Layers called inside inherit `training` unless they are given their own."""
+class _Call:
+    """While a layer builds or computes: weights made belong to it, and layers called inherit `training`."""
 
-    def __init__(self, training: Any):
-        self.training = training
+    def __init__(self, layer: Layer, training: Any = None):
+        self.layer, self.training = layer, training
 
     def __enter__(self):
-        _training.append(_training[-1] if self.training is None else self.training)
+        _stack.training.append(_stack.training[-1] if self.training is None else self.training)
+        # A layer that builds itself while it is called counts once.
+        self.counts = not _stack.layers or _stack.layers[-1] is not self.layer
+        if self.counts:
+            _stack.layers.append(self.layer)
 
     def __exit__(self, *error):
-        _training.pop()
-
-
-def spec_for(shape: Sequence[int | None], dtype: str):
-    return spec_of(tuple(shape), as_dtype(dtype))
+        _stack.training.pop()
+        if self.counts:
+            _stack.layers.pop()

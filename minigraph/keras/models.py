@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, ShapeError, UnknownNameError, did_you_mean
-from minigraph.keras.layer import Layer
-from minigraph.keras.layers.core import InputLayer, Operation
+from minigraph.keras import model_config
+from minigraph.keras.layer import Layer, _Call
+from minigraph.keras.layers.core import InputLayer
+from minigraph.keras.layers.operation import Operation
 from minigraph.keras.summary import print_summary
-from minigraph.keras.symbolic import KerasTensor, LayerCall, calls_between
+from minigraph.keras.symbolic import KerasTensor, LayerCall, calls_between, layers_between
 from minigraph.keras.training import Trainer
 from minigraph.tree import flatten, map_structure, pack_like
 
@@ -25,11 +27,16 @@ class Model(Trainer, Layer):
     """
 
     def __new__(cls, *args, **kwargs):
-        functional = cls is Model and (len(args) >= 2 or "outputs" in kwargs or (len(args) == 1 and "inputs" in kwargs))
-        return super().__new__(Functional if functional else cls)
+        return super().__new__(Functional if cls is Model and _is_drawn(args, kwargs) else cls)
 
     def __init__(self, *args, **kwargs):
-        Layer.__init__(self, **kwargs)
+        if _is_drawn(args, kwargs):
+            # A subclass that is given inputs and outputs is a functional model with methods of its own.
+            own = type(self)
+            self.__class__ = type(own.__name__, (own, Functional), {"__module__": own.__module__})
+            Functional.__init__(self, *args, **kwargs)
+            return
+        Layer.__init__(self, *args, **kwargs)
         Trainer.__init__(self)
 
     @property
@@ -93,6 +100,8 @@ class Functional(Model):
         Layer.__init__(self, name=name, **kwargs)
         Trainer.__init__(self)
         self._set_up(inputs, outputs)
+        if not self._trainable:
+            self.trainable = False
 
     def _set_up(self, inputs: Any, outputs: Any) -> None:
         for what, nest in (("inputs", inputs), ("outputs", outputs)):
@@ -105,18 +114,15 @@ class Functional(Model):
         self.inputs: list[KerasTensor] = flatten(inputs)
         self.outputs: list[KerasTensor] = flatten(outputs)
         self._layer_calls: list[LayerCall] = calls_between(self.inputs, self.outputs)
-        layers = [x.call.layer for x in self.inputs if x.call is not None and x.call.layer.is_input]
-        layers += [call.layer for call in self._layer_calls]
-        self._layers: list[Layer] = list({id(layer): layer for layer in layers}.values())
+        self._layers: list[Layer] = layers_between(self.inputs, self.outputs)
+        #: The layers that make the outputs, in order: what losses and metrics of several outputs are called after.
+        self.output_names: list[str] = [x.call.layer.name for x in self.outputs if x.call is not None]
         names = [layer.name for layer in self._layers]
         for name in names:
             if names.count(name) > 1:
                 raise InvalidArgumentError(f"two layers are called {name!r}", where=f"model {self.name!r}",
                                            got=", ".join(names), wanted="different names",
                                            fix="give one of them another name=")
-        for layer in self._layers:
-            for variable in layer._own_weights:
-                variable.path = f"{self.name}/{layer.name}/{variable.name}"
         self.built = True
 
     def _children(self) -> list[Any]:
@@ -126,7 +132,7 @@ class Functional(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        return list(self._layers)
+        return [layer for layer in self._layers if not isinstance(layer, Operation)]
 
     @property
     def input(self) -> Any:
@@ -136,9 +142,14 @@ class Functional(Model):
     def output(self) -> Any:
         return self._outputs_nest
 
-    @property
-    def input_names(self) -> list[str]:
-        return [x.name for x in self.inputs]
+    def get_config(self) -> dict:
+        """What `from_config` makes the same model from, without its weights."""
+        return model_config.functional_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Functional:
+        """The model that `get_config` describes, with new weights."""
+        return model_config.functional_from_config(cls, config, custom_objects)
 
     def call(self, inputs, training=None, mask=None):
         given = self._match_inputs(inputs)
@@ -162,7 +173,7 @@ class Functional(Model):
             missing = [x.name for x in self.inputs if x.name not in inputs]
             if missing:
                 raise UnknownNameError(f"no data for the model's input {missing[0]!r}", where=f"model {self.name!r}",
-                                       got=", ".join(map(str, inputs)), wanted=", ".join(self.input_names),
+                                       got=", ".join(map(str, inputs)), wanted=", ".join(x.name for x in self.inputs),
                                        fix="name the dict's keys after the Inputs")
             given = [inputs[x.name] for x in self.inputs]
         else:
@@ -214,12 +225,14 @@ class Sequential(Model):
     """
 
     def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None):
-        Layer.__init__(self, name=name, trainable=trainable)
+        Layer.__init__(self, name=name)
         Trainer.__init__(self)
         self._layers: list[Layer] = []
         self._functional: Functional | None = None
         for layer in layers or ():
             self.add(layer)
+        if not trainable:
+            self.trainable = False
 
     def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
         """Append a layer."""
@@ -264,7 +277,8 @@ class Sequential(Model):
         start = x
         for layer in self._layers[1 if first.is_input else 0:]:
             made = next((c for c in layer.calls if len(c.inputs) == 1 and c.inputs[0] is x), None)
-            x = made.structure if made is not None else layer(x)
+            with _Call(self):
+                x = made.structure if made is not None else layer(x)
         if x is not start:
             self._functional = Functional(start, x, name=self.name)
         self.built = True
@@ -287,6 +301,15 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         return [layer for layer in self._layers if not layer.is_input]
+
+    def get_config(self) -> dict:
+        """What `from_config` makes the same model from, without its weights."""
+        return model_config.sequential_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Sequential:
+        """The model that `get_config` describes, with new weights."""
+        return model_config.sequential_from_config(cls, config, custom_objects)
 
     def call(self, inputs, training=None, mask=None):
         if self._functional is not None:
@@ -327,6 +350,14 @@ class Sequential(Model):
     @property
     def output_shape(self):
         return self._drawn("output shape").output_shape
+
+
+def _is_drawn(args: tuple, kwargs: dict) -> bool:
+    """Whether a model is made from inputs and outputs."""
+    given = {**dict(zip(("inputs", "outputs"), args, strict=False)), **kwargs}
+    if "inputs" not in given or "outputs" not in given:
+        return False
+    return any(isinstance(x, KerasTensor) for name in ("inputs", "outputs") for x in flatten(given[name]))
 
 
 __all__ = ["Functional", "Model", "Operation", "Sequential"]

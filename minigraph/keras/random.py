@@ -46,9 +46,6 @@ class SeedGenerator:
     [[42, 0], [42, 1], [42, 2]]
     """
 
-    #: Layers that hold a generator find its variable.
-    holds_variables = True
-
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
         refuse_unknown("SeedGenerator", kwargs, ("seed", "name"))
         self.name = name or automatic_name("SeedGenerator")

@@ -19,6 +19,7 @@ from minigraph.ops.linear import bias_add, matmul
 from minigraph.ops.logic import *  # noqa: F403
 from minigraph.ops.neural import *  # noqa: F403
 from minigraph.ops.optimizers import *  # noqa: F403
+from minigraph.ops.printing import *  # noqa: F403
 from minigraph.ops.random import *  # noqa: F403
 from minigraph.ops.reduce import *  # noqa: F403
 from minigraph.ops.shape import *  # noqa: F403

@@ -141,6 +141,10 @@ def way_back(branch: Branch, graph: Graph, seeds: Sequence[tuple[Value, Value]],
                 known[id(value)] = import_tensor(graph, value.node.attrs["value"])
             elif value.node.op.name == "read_variable" and _keeps_its_value(value.node.attrs["variable"], branch.graph):
                 known[id(value)] = value.node.attrs["variable"].read_in_graph(graph)
+            elif _is_bookkeeping(value):
+                node = value.node
+                again = graph.add(node.op, [find(v) for v in node.inputs], node.attrs, [v.spec for v in node.outputs])
+                known[id(value)] = again.outputs[value.index]
             else:
                 known[id(value)] = stand_in(value)
         return known[id(value)]
@@ -152,6 +156,14 @@ def way_back(branch: Branch, graph: Graph, seeds: Sequence[tuple[Value, Value]],
             found = result.gradients.get(variable_key(source))
             gradients.append(None if found is None else import_tensor(graph, found))
     return WayBack(graph, gradients)
+
+
+def _is_bookkeeping(value: Value) -> bool:
+    """Whole numbers made of constants and shapes only: computed again, so that they are known while compiling here too."""
+    node = value.node
+    return (value.dtype.is_integer and not node.op.stateful and bool(node.inputs)
+            and all(i in node.op.shape_only or v.node.op.name == "const" or _is_bookkeeping(v)
+                    for i, v in enumerate(node.inputs)))
 
 
 def _keeps_its_value(variable, graph: Graph | None) -> bool:

@@ -415,7 +415,7 @@ def _same_kind(i: int, before: Spec, after: Spec) -> None:
 
 def _in_graph(cond: Callable, body: Callable, structure: Any, tensors: list[Tensor], maximum_iterations: Any,
               name: str | None) -> Any:
-    from minigraph.ops import cast
+    from minigraph.ops import cast, constant
     graph = current_graph() or next(t.graph for t in tensors if isinstance(t, Value))
     with graph.as_default():
         tensors = [import_tensor(graph, t) for t in tensors]
@@ -430,5 +430,7 @@ def _in_graph(cond: Callable, body: Callable, structure: Any, tensors: list[Tens
             _same_kind(i, spec, after.spec)
         limit = None
         if maximum_iterations is not None:
-            limit = import_tensor(graph, cast(convert(maximum_iterations, name="maximum_iterations"), int64))
+            limit = convert(maximum_iterations, name="maximum_iterations")
+            # A plain number stays a constant, which is known while compiling.
+            limit = import_tensor(graph, cast(limit, int64) if isinstance(limit, Value) else constant(int(limit), int64))
         return pack_like(structure, loop_of(tensors, condition, traced, limit, name))

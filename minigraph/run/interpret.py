@@ -1,11 +1,13 @@
 """Running a graph node by node with eager ops, so that open tapes and recorders see every one of them.
 
-Slower than a program and equal to it; a function called under an outer GradientTape is differentiated through here.
+Slower than a program and equal to it; a function called under an outer GradientTape is differentiated this way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -15,9 +17,27 @@ from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 
 
+class _Hooks(threading.local):
+    """The hooks of the `interpret` that is running: branches and loop bodies run through one of their own."""
+
+    def __init__(self):
+        self.current: tuple = (None, None)
+
+    @contextmanager
+    def set(self, on_node, before_node) -> Iterator[None]:
+        saved, self.current = self.current, (on_node, before_node)
+        try:
+            yield
+        finally:
+            self.current = saved
+
+
+_hooks = _Hooks()
+
+
 def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None,
               on_node=None, before_node=None) -> dict[int, Tensor]:
-    """Execute `nodes` (all by default) eagerly.
+    """Execute `nodes` (all by default) eagerly. Branches and loop bodies inside call the same hooks.
 
     Args:
         feeds: value -> eager tensor, for placeholders and whatever else is given from outside.
@@ -26,8 +46,10 @@ def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node]
 
     Returns: identity of each value -> its eager tensor.
     """
+    if on_node is None and before_node is None:
+        on_node, before_node = _hooks.current
     known: dict[int, Tensor] = {id(value): tensor for value, tensor in feeds.items()}
-    with eagerly():
+    with eagerly(), _hooks.set(on_node, before_node):
         for node in graph.nodes if nodes is None else nodes:
             if node.outputs and all(id(v) in known for v in node.outputs):
                 continue

@@ -83,16 +83,29 @@ class Variable(Tensor):
             with eagerly():
                 value = initial_value() if callable(initial_value) else initial_value
                 if isinstance(value, Value):
-                    raise FailedPreconditionError(
-                        "a variable is created from a symbolic tensor", where=f"variable {self.name!r}",
-                        got=repr(value), wanted="numbers, or a function that returns them",
-                        fix="create variables outside @tf.function (in __init__ or at module level), or pass a function")
+                    value = self._computed_now(value)
                 value = convert(value, dtype, name=f"initial value of {self.name}")
                 self.spec = spec_of(value.shape, value.dtype)
                 self._array = _own_copy(np.asarray(value))
+            while graph is not None and graph.outer is not None:
+                graph = graph.outer
+            if graph is not None:
+                graph.variables.append(self)
         if shape is not None and not _fits(tuple(shape), self.spec.shape):
             raise ShapeError("a variable's initial value has another shape than asked for", where=f"variable {self.name!r}",
                              got=str(self.spec.shape), wanted=str(tuple(shape)), fix="drop shape=, or reshape the value")
+
+    def _computed_now(self, value: Value) -> Tensor:
+        """The numbers of a symbolic initial value, where they do not depend on the arguments of a traced function."""
+        from minigraph.compile.specialize import needed_nodes
+        from minigraph.run.interpret import interpret
+        nodes = needed_nodes([value])
+        if any(node.op.name == "placeholder" for node in nodes):
+            raise FailedPreconditionError(
+                "a variable is created from a symbolic tensor", where=f"variable {self.name!r}", got=repr(value),
+                wanted="numbers, or a function that returns them",
+                fix="create variables outside @tf.function (in __init__ or at module level), or pass a function")
+        return interpret(value.graph, {}, nodes)[id(value)]
 
     # -- memory
     @property

@@ -49,6 +49,7 @@ class _Names:
     def __init__(self):
         self._names: dict[int, str] = {}
         self._taken: dict[str, int] = {}
+        self._used: set[str] = set()
         self._alive: list = []
         self._gradients: set[int] = set()
 
@@ -57,8 +58,13 @@ class _Names:
         key = variable_key(tensor)
         if key not in self._names:
             count = self._taken.get(wanted, 0)
+            name = wanted if count == 0 else f"{wanted}_{count}"
+            while name in self._used:
+                count += 1
+                name = f"{wanted}_{count}"
             self._taken[wanted] = count + 1
-            self._names[key] = wanted if count == 0 else f"{wanted}_{count}"
+            self._used.add(name)
+            self._names[key] = name
             self._alive.append(tensor)
         return self._names[key]
 
@@ -331,6 +337,8 @@ class _GraphRun:
         self.updates: list[Event] = []
         self._before: list[Named] = []
         self._introduced: set[int] = set()
+        #: The node of this graph that is running: the one that branches and loop bodies belong to.
+        self._outer: Node = graph.nodes[0]
         self._made = {i for result in graph.backwards for i in result.made}
         self._first_made = min(self._made, default=len(graph.nodes))
         for result in graph.backwards:
@@ -351,6 +359,17 @@ class _GraphRun:
         backward = [event for result in self.graph.backwards for event in self._backward(result)]
         return [*self.forward, *backward, *self.updates]
 
+    def _name(self, value: Value, tensor: Tensor, inner: bool) -> None:
+        if not inner or value.node.op.name in ("const", "read_variable"):
+            if self.names.has(variable_key(tensor)):
+                self.names.same(value, tensor)
+            self.names.same(tensor, value)
+            return
+        nodes, position = value.node.graph.nodes, value.node.order
+        line, following = value.node.source, nodes[position + 1].source if position + 1 < len(nodes) else None
+        assigned = _assigned_name(line.text) if line is not None and line != following else ""
+        self.names.give(tensor, assigned or value.node.name.rpartition("/")[2])
+
     def _backward(self, result: Backward) -> list[Event]:
         def maker_of(value: Any) -> tuple[int, Node] | None:
             node = value.node
@@ -363,10 +382,8 @@ class _GraphRun:
     def _introduce(self, values: Sequence[Value], events: list[Event]) -> None:
         """Show numbers from outside where they are first used."""
         for value in values:
-            if (
-                value.node.op.name in ("const", "read_variable", "placeholder")
-                and id(value) not in self._introduced
-            ):
+            from_outside = value.node.op.name in ("const", "read_variable", "placeholder")
+            if from_outside and id(value) in self.values and id(value) not in self._introduced:
                 self._introduced.add(id(value))
                 events.append(
                     Event(
@@ -381,6 +398,8 @@ class _GraphRun:
                 )
 
     def _before_node(self, node: Node, inputs: Sequence[Tensor]) -> None:
+        if node.graph is self.graph:
+            self._outer = node
         # An initialiser gives a variable its first value: there is none before.
         self._before = [
             Named(self.names.of(v), v.array.copy())
@@ -389,17 +408,19 @@ class _GraphRun:
         ]
 
     def _after_node(self, node: Node, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        inner = node.graph is not self.graph
+        if inner and self._outer.order in self._made:
+            return
         for value, tensor in zip(node.outputs, outputs, strict=True):
             self.values[id(value)] = _array(tensor)
-            self.names.same(tensor, value)
+            self._name(value, tensor, inner)
             self.lines[id(tensor)] = node.source
-        if node.order in self._made:
+        if self._outer.order in self._made or node.op.name in ("const", "read_variable"):
             return
-        if node.op.name in ("const", "read_variable"):
-            return
-        name = self.names.of(node.outputs[0]) if node.outputs else node.name
-        taken = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.inputs)
-        given = tuple(Named(self.names.of(v), self.values[id(v)]) for v in node.outputs)
+        name = self.names.of(outputs[0]) if outputs else node.name
+        # Inside a loop the same value has other numbers, and is another tensor, in every round.
+        taken = _known(inputs, self.names, _array)
+        given = _known(outputs, self.names, _array)
         written = [Named(self.names.of(v), v.array.copy()) for v in node.op.writes(node)]
         if written:
             first = not self._before
@@ -419,7 +440,7 @@ class _GraphRun:
                 )
             )
             return
-        late = node.order > self._first_made
+        late = self._outer.order > self._first_made
         phase = self.updates if late else self.forward
         self._introduce(node.inputs, phase)
         phase.append(
@@ -539,7 +560,9 @@ class EagerRecorder:
         self._computed.update((variable_key(tensor), tensor) for tensor in known.values())
         self._introduced.update(self._computed)
         self.recording.events += run.events()
-        self.recording.graph = "\n\n".join(filter(None, [self.recording.graph, graph.text()]))
+        text = graph.text()
+        if text not in self.recording.graph:
+            self.recording.graph = "\n\n".join(filter(None, [self.recording.graph, text]))
         self._walked = self._walked or makes_gradients
         return known
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parity.case import Case
-from parity.cases import elementwise, indexing, products, random, reductions, shapes, softmax
+from parity.cases import (
+    composites, elementwise, indexing, keras_functions, layers, products, random, reductions, shapes, softmax,
+)
 
 #: Every case. Tests, benchmarks and the report read this list.
 CASES: tuple[Case, ...] = (
     *elementwise.CASES, *reductions.CASES, *products.CASES, *shapes.CASES, *indexing.CASES, *softmax.CASES,
-    *random.CASES,
+    *random.CASES, *composites.CASES, *keras_functions.CASES, *layers.CASES,
 )
 
 

@@ -55,7 +55,8 @@ def _gather_scatter() -> list[Case]:
         Case("gather", call("gather", batch_dims=1), (normal(2, 9, 4), integers(0, 9, 2, 3)), "batch", sums=True),
         Case("gather", call("gather", axis=2, batch_dims=1), (normal(2, 4, 9), integers(0, 9, 2, 3)), "batch, axis 2",
              sums=True, edge=True),
-        Case("gather_nd", call("gather_nd"), (normal(3, 4, 2), fixed([[0, 1], [2, 3], [0, 1]], "int32")), sums=True),
+        Case("gather_nd", call("gather_nd"), (normal(3, 4, 2), fixed([[0, 1], [2, 3], [0, 1]], "int32")), sums=True,
+             static=True),
         Case("gather_nd", call("gather_nd"), (normal(3, 4), fixed([[[1]], [[0]]], "int64")), "rows", edge=True),
         Case("nn.embedding_lookup", call("nn.embedding_lookup"), (normal(9, 4), rows), sums=True),
         Case("scatter_nd", lambda tf, x: tf.scatter_nd(np.array([[1], [3], [1]], I32), x, [5, 2]), (normal(3, 2),),
@@ -88,8 +89,6 @@ def _one_hot() -> list[Case]:
         hot("a scalar", fixed(1, "int32"), 3),
         hot("uint8", fixed([1, 0], "uint8"), 2),
         hot("empty", fixed(np.zeros(0), "int32"), 3),
-        Case("one_hot", lambda tf, i, x: tf.one_hot(i, 2, on_value=x, off_value=x * x), (
-            fixed([1, 0], "int32"), normal()), "tensors as values", flat="TensorFlow gives no gradient", edge=True),
     ]
 
 

@@ -79,7 +79,7 @@ def _matrices() -> list[Case]:
         Case("linalg.diag_part", call("linalg.diag_part", k=1), (normal(4, 6),), "above", edge=True),
         Case("linalg.trace", call("linalg.trace"), (normal(2, 4, 4),), sums=True, static=True),
         Case("linalg.band_part", lambda tf, x: tf.linalg.band_part(x, 1, -1), (normal(4, 5),), static=True),
-        Case("eye", lambda tf, x: tf.eye(3, 5) * x, (normal(5),)),
+        Case("eye", lambda tf, x: tf.eye(3, 5, dtype=x.dtype) * x, (normal(5),)),
         Case("eye", lambda tf, x: tf.where(x, tf.eye(4), tf.zeros((4, 4))), (booleans(4, 4),), "chosen",
              flat="constants", edge=True),
     ]

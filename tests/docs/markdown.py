@@ -13,7 +13,7 @@ _MARK = re.compile(r"^<!-- (.*) -->$")
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language, its text, the comment before it ("" for none) and its first line's number."""
+    """One fenced block: its language, its text, the comment before it ("" for none), its first line."""
 
     language: str
     text: str

@@ -1,6 +1,7 @@
 """CONTRIBUTING's worked example: applied to a copy of the repository, then run as the page says.
 
-Knows the marks before the page's blocks: what to append to a file, what to insert after which line, what to run.
+Knows the marks before the page's blocks: what to append to a file, what to insert after which line, what to
+run.
 """
 
 import os
@@ -35,13 +36,12 @@ def apply(block: Block, tree: Path) -> None:
 
 
 def run(command: str, tree: Path) -> subprocess.CompletedProcess:
-    """Run the shell lines of a block in the copy, with the page's `.venv/bin` standing for this environment."""
-    programs = {".venv/bin/python": sys.executable, ".venv/bin/minigraph": f"{sys.executable} -m minigraph.cli"}
-    for name, program in programs.items():
-        command = command.replace(name, program)
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100"}
-    return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tree, env=environment, capture_output=True,
-                          text=True, timeout=280)
+    """Run the shell lines of a block in the copy, `.venv/bin` standing for this environment."""
+    command = command.replace(".venv/bin/minigraph", ".venv/bin/python -m minigraph.cli")
+    command = command.replace(".venv/bin/python", sys.executable)
+    settings = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100"}
+    return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tree, env=os.environ | settings,
+                          capture_output=True, text=True, timeout=280)
 
 
 @pytest.fixture(scope="module")

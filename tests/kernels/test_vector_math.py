@@ -27,7 +27,7 @@ FUNCTIONS = {
     "sigmoid": (2.5, [(-80, 20), (-2, 2)]),
     "softplus": (2, [(-80, 80), (-2, 2)]),
     "erf": (1.5, [(-4.5, 4.5), (-1, 1)]),
-    "erfc": (3, [(-4, 0), (0, 9), (-0.6, 0.6)]),
+    "erfc": (5, [(-4, 0), (0, 9), (-0.6, 0.6)]),
     "sin": (2, [(-7, 7), (-6e4, 6e4), (-0.1, 0.1)]),
     "cos": (2, [(-7, 7), (-6e4, 6e4)]),
     "tan": (4, [(-7, 7), (-6e4, 6e4)]),
@@ -90,7 +90,7 @@ def test_every_kind_of_float32(name):
     with np.errstate(over="ignore"):
         overflow = np.isinf(wanted.astype(np.float32)) & (got == wanted.astype(np.float32))
     errors[overflow] = 0
-    assert errors.max() <= 4, f"{name}({x[errors.argmax()]!r}) = {got[errors.argmax()]!r}"
+    assert errors.max() <= max(4, FUNCTIONS[name][0]), f"{name}({x[errors.argmax()]!r}) = {got[errors.argmax()]!r}"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -285,6 +285,38 @@ def test_a_tape_around_a_function_sees_through_it():
     assert recorder.recording.gradient("x") == 6
 
 
+def test_every_round_of_a_loop_is_shown_and_differentiated():
+    @tf.function
+    def f(x):
+        total = tf.constant(0.0)
+        while x > 1.0:
+            total = total + x * x
+            x = x / 2.0
+        return total
+
+    with EagerRecorder() as recorder:
+        x = tf.constant(4.0)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        tape.gradient(y, x)
+    recording = recorder.recording
+    lines = [
+        f"{equation(e)} = {filled(e)}" for e in recording.of_phase("forward") if e.op in ("mul", "add", "div")
+    ]
+    assert lines == [
+        "mul = x · x = 4 · 4 = 16",
+        "total = 0 + mul = 0 + 16 = 16",
+        "x_1 = x / 2 = 4 / 2 = 2",
+        "mul_1 = x_1 · x_1 = 2 · 2 = 4",
+        "total_1 = total + mul_1 = 16 + 4 = 20",
+        "x_2 = x_1 / 2 = 2 / 2 = 1",
+    ]
+    # total = x² + (x/2)²
+    assert recording.gradient("x") == 10
+    assert {e.line for e in recording.of_phase("forward") if e.op == "mul"} == {"total = total + x * x"}
+
+
 def test_a_session_run_is_recorded_and_gives_the_same_numbers():
     with tf.Graph().as_default():
         a = tf.placeholder(tf.float32, name="a")

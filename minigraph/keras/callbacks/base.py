@@ -265,13 +265,14 @@ def _checked(callback: Any) -> Any:
 
 
 def python_numbers(logs: Mapping[str, Any] | None) -> Logs:
-    """Logs with every one-element tensor or array as a Python float, nested logs opened; the rest as it is.
+    """Logs by name, with every one-element tensor or array as a Python float, nested logs opened; the rest as it
+    is.
 
     >>> python_numbers({"loss": np.float32(0.5), "outputs": [1, 2]})
     {'loss': 0.5, 'outputs': [1, 2]}
     """
     numbers: Logs = {}
-    for name, value in (logs or {}).items():
+    for name, value in sorted((logs or {}).items()):
         if isinstance(value, Mapping):
             numbers.update(python_numbers(value))
         elif isinstance(value, Sequence | str):

@@ -53,7 +53,8 @@ class InputLayer(Layer):
                                    fix="call the next layer on keras.Input(...)")
 
     def get_config(self):
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False, "name": self.name}
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False, "name": self.name,
+                "optional": False}
 
 
 def Input(shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype=None, sparse=None,
@@ -266,19 +267,6 @@ class Lambda(Layer):
     def get_config(self):
         raise UnsupportedError("a Lambda layer cannot be saved: its function is Python code",
                                where=f"layer {self.name!r}", fix="write a Layer subclass instead")
-
-
-class Operation(Layer):
-    """An operator applied to KerasTensors (`x + y`, `x[:, 0]`), as a layer."""
-
-    def __init__(self, function: str, name: str | None = None, **arguments: Any):
-        super().__init__(name=name or None)
-        self.function, self.arguments = function, arguments
-
-    def call(self, *operands):
-        if self.function == "get_item":
-            return ops.get_item(operands[0], self.arguments["key"])
-        return getattr(ops, self.function)(*operands)
 
 
 class _Merge(Layer):

@@ -32,8 +32,6 @@ class Metric:
         name: shown in logs.
     """
 
-    #: Layers and models that hold a metric find its variables.
-    holds_variables = True
     #: "up" when larger is better, "down" when smaller is, None when that is unknown.
     direction: str | None = None
 

@@ -57,7 +57,6 @@ class Optimizer:
         name: shown in graphs; the class's by default.
     """
 
-    holds_variables = True
 
     def __init__(
         self,
@@ -118,7 +117,8 @@ class Optimizer:
     def learning_rate(self, rate: Any) -> None:
         if callable(rate):
             if isinstance(self._learning_rate, Variable):
-                self._variables.remove(self._learning_rate)
+                # Not list.remove: == of variables compares their numbers.
+                self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = rate
         elif isinstance(self._learning_rate, Variable):
             rate = float(rate)

@@ -1,0 +1,42 @@
+"""Every example runs as a user runs it, and says what it promises."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+
+#: What an example's output must contain.
+PROMISES = {
+    "worked_graph.py": ["f = 42, df/dx = 24, df/dy = 10"],
+    "tf1_graph.py": ["t = 2.000 x + 1.000"],
+    "learning_rate.py": ["good (0.3): w = 3.000"],
+    "zero_initialisation.py": ["zeros: loss 0.693", "100% right"],
+    "dying_relu.py": ["dead: outputs [0. 0. 0. 0. 0.], gradients 0.000 (w), 0.000 (b)"],
+    "small_numbers.py": ["[0.46 0.34 0.21]", "50 iterations", "gives 8", "to mean 0.0 and SD 1.0"],
+    "clinical_trial.py": ["642", "[["],
+    "digits.py": ["precision"],
+    "custom_training_loop.py": ["epoch 30"],
+    "vanishing_gradients.py": ["He's weights"],
+}
+
+
+def test_every_example_promises_something():
+    assert {path.name for path in EXAMPLES} == set(PROMISES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path):
+    if "sklearn" in path.read_text():
+        pytest.importorskip("sklearn")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIGRAPH_QUIET": "1"}
+    found = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert found.returncode == 0, found.stderr
+    for promise in PROMISES[path.name]:
+        assert promise in found.stdout

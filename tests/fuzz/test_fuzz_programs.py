@@ -1,0 +1,93 @@
+"""Random graphs, shapes, dtypes and memory layouts: program, eager and NumPy agree, and nothing ever crashes.
+
+MINIGRAPH_FUZZ_SECONDS makes the search longer (and start somewhere else each time); a failure names its seed.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fuzz import batch
+from tests.fuzz.graphs import Maker
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROCESSES = 2
+
+
+def run_batch(*arguments: str, seconds: float = 0, **environment: str) -> tuple[int, list[str], str]:
+    """Exit status, lines printed, and what was said to stderr."""
+    command = [sys.executable, "-m", "tests.fuzz.batch", *arguments]
+    env = {**os.environ, "MINIGRAPH_QUIET": "1", **environment}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300 + 2 * seconds)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("number", range(PROCESSES))
+def test_random_graphs_agree(number):
+    seconds = float(os.environ.get("MINIGRAPH_FUZZ_SECONDS", 8)) / PROCESSES
+    first = number * 1_000_000
+    if "MINIGRAPH_FUZZ_SECONDS" in os.environ:
+        first += time.time_ns() // 1_000_000 % 1_000_000_000
+    status, seeds, said = run_batch("--first", str(first), "--seconds", str(seconds), seconds=seconds)
+    assert status == 0, (
+        f"seed {seeds[-1] if seeds else first} ended with status {status}; repeat it with\n"
+        f"  python -m tests.fuzz.batch --seed {seeds[-1] if seeds else first}\n{said[-4000:]}")
+    assert len(seeds) >= 5
+
+
+@pytest.mark.fuzz
+def test_graphs_are_worth_running():
+    """They have many ops of many kinds, and their numbers are neither all zero nor all the same."""
+    ops, varied, ranks, exact = set(), 0, set(), 0
+    cases = [Maker(np.random.default_rng(seed)).make() for seed in range(60)]
+    for case in cases:
+        ops |= {node.op.name for node in case.graph.nodes}
+        last = case.fetches[0]
+        found = batch.by_reference(case.graph, case.inputs, case.arrays)[id(last.value)]
+        assert np.isfinite(found.astype("d")).all()
+        assert not found.size or np.abs(found.astype("d")).max() <= last.bound * (1 + 1e-6) + last.error
+        ranks.add(found.ndim)
+        varied += found.size > 1 and np.ptp(found.astype("d")) > 0
+        exact += last.error == 0
+    assert len(ops) > 40
+    assert varied > 15 and 10 < exact < 50
+    assert ranks >= {0, 1, 2, 3, 4}
+    layouts = [a for case in cases for a in case.arrays]
+    assert any(not a.flags.aligned for a in layouts) and any(not a.flags.c_contiguous for a in layouts)
+    assert any(0 in a.shape for a in layouts)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("error", [1, 1e-3])
+def test_a_wrong_number_is_found(monkeypatch, error):
+    """What would be reported if an op were wrong: here its reference is."""
+    from minigraph.ops.registry import OPS
+    right = type(OPS["tanh"]).reference
+    monkeypatch.setattr(type(OPS["tanh"]), "reference",
+                        lambda self, inputs, attrs: [a + a.dtype.type(error) for a in right(self, inputs, attrs)])
+    found = 0
+    for seed in range(40):
+        case = Maker(np.random.default_rng(seed)).make()
+        if not any(node.op.name == "tanh" for node in case.graph.nodes):
+            continue
+        try:
+            batch.check(case)
+        except batch.Different:
+            found += 1
+    assert found >= 2
+
+
+@pytest.mark.fuzz
+def test_a_crash_is_reported_with_its_seed(tmp_path):
+    """A process that dies says which graph it was running."""
+    crash = "import os, signal, tests.fuzz.batch as b; b.check = lambda case: os.kill(os.getpid(), signal.SIGSEGV); "
+    done = subprocess.run([sys.executable, "-c", crash + "b.main()", "--first", "77"], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120)
+    assert done.returncode < 0
+    assert done.stdout.splitlines() == ["77"]
