@@ -408,10 +408,10 @@ def _stages(outer: int, reduce: int, inner: int) -> list[tuple[int, int, int, in
     if 1 < inner <= TILE // 2 and reduce >= 2 * COLUMN_CHUNK:
         # Short columns: take several rows as one longer row, and add up its pieces at the end.
         together = 1
-        while reduce % (2 * together) == 0 and 2 * together * inner <= TILE:
+        while reduce % (2 * together) == 0 and 2 * together * inner <= TILE and 2 * together < reduce:
             together *= 2
         if together > 1:
-            return _stages(outer, reduce // together, together * inner) + _stages(outer, together, inner)
+            return [*_stages(outer, reduce // together, together * inner), (outer, together, inner, together, 1)]
     longest, usual = (2 * ROW_CHUNK, ROW_CHUNK) if inner == 1 else (2 * COLUMN_CHUNK, COLUMN_CHUNK)
     while reduce > longest:
         chunks = -(-reduce // usual)

@@ -74,7 +74,7 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
     result = Backward(calls=calls)
     for listener in listeners:
         listener.backward_begins(calls, targets, seeds)
-    wanted = _reachable(calls, {key(s) for s in sources}, key)
+    wanted = reachable(calls, {key(s) for s in sources}, key)
     pending: dict[int, list[Tensor]] = {}
     for target, seed in zip(targets, seeds, strict=True):
         pending.setdefault(key(target), []).append(seed)
@@ -122,7 +122,7 @@ def call_sources(call) -> Sequence[Tensor]:
     return (*call.inputs, *call.op.reads(call)) if call.op.has_subgraphs else call.inputs
 
 
-def _reachable(calls: Sequence, sources: set[int], key: Callable[[Tensor], int]) -> set[int]:
+def reachable(calls: Sequence, sources: set[int], key: Callable[[Tensor], int]) -> set[int]:
     """Identities of tensors that depend on a source (the sources included)."""
     wanted = set(sources)
     for call in calls:

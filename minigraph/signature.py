@@ -17,7 +17,7 @@ from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.ops.dispatch import convert
 from minigraph.run.eager import EagerTensor
 from minigraph.run.variable import Variable
-from minigraph.spec import Spec, spec_of
+from minigraph.spec import Spec, fits, spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
 
@@ -52,11 +52,6 @@ class TensorSpec:
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype))
-
-
-def fits(wanted: Sequence[int | None], shape: Sequence[int | None]) -> bool:
-    """Whether a shape is one of those `wanted` stands for."""
-    return len(wanted) == len(shape) and all(m is None or m == n for m, n in zip(wanted, shape, strict=True))
 
 
 def is_tensor_like(leaf: Any) -> bool:

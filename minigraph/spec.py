@@ -99,6 +99,16 @@ def describe(shape: Iterable[int | None], dtype: DType) -> str:
     return f"{_SHORT[dtype.name]}[{','.join('?' if n is None else str(n) for n in shape)}]"
 
 
+def fits(wanted: Iterable[int | None], shape: Iterable[int | None]) -> bool:
+    """Whether a shape is one of those that `wanted`, whose unknown sizes stand for any, describes.
+
+    >>> fits((None, 3), (5, 3)), fits((2, 3), (3,))
+    (True, False)
+    """
+    wanted, shape = tuple(wanted), tuple(shape)
+    return len(wanted) == len(shape) and all(m is None or m == n for m, n in zip(wanted, shape, strict=True))
+
+
 def broadcast_shapes(op: str, x: TensorShape, y: TensorShape) -> TensorShape:
     """The shape of x op y under NumPy's rule: sizes are matched from the right; 1 stretches.
 

@@ -100,6 +100,11 @@ def fixed(values: Any, dtype: str) -> Fixed:
     return Fixed(lambda rng: np.array(values, dtype))
 
 
+def single(draw: Floats) -> Fixed:
+    """`draw` in float32 in every run, for what only computes in float32."""
+    return Fixed(lambda rng: np.asarray(draw.make(rng), np.float32))
+
+
 def labels_one_hot(rows: int, classes: int) -> Floats:
     """One row per sample with a single 1."""
     return Floats(lambda rng: np.eye(classes)[rng.integers(0, classes, rows)])

@@ -27,3 +27,11 @@ def minigraph() -> ModuleType:
     """minigraph."""
     import minigraph
     return minigraph
+
+
+def keras_of(tf: ModuleType) -> ModuleType:
+    """The Keras that belongs to minigraph or TensorFlow (`tf.keras` itself is Keras under its old names)."""
+    if tf is minigraph():
+        return tf.keras
+    import keras
+    return keras

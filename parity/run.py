@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from minigraph.errors import MinigraphError
 from parity.case import Case
 from parity.divergence import first_divergence
+from parity.result import QUANTITIES, Result
 from parity.tolerances import FACTOR, differs, few, logic, ulps
 from parity.ways import OURS, Numbers, Question, build, question, tensorflow_eager, tensorflow_function
 
-QUANTITIES = ("value", "gradient", "second")
 #: The ways an edge case goes, and every case in a quick run.
 QUICK = ("eager", "function")
-
-
-@dataclass
-class Result:
-    """What running one case showed.
-
-    Attributes:
-        problems: one line for each thing that is wrong; none is a pass.
-        worst: what is compared -> (our worst error, TensorFlow's worst error) in float32 ULP.
-        divergence: the first op at which the two part, for a failing case.
-    """
-
-    case: Case
-    problems: list[str] = field(default_factory=list)
-    worst: dict[str, tuple[float, float]] = field(default_factory=dict)
-    divergence: str = ""
-    seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        return not self.problems
-
-    def explain(self) -> str:
-        """Everything that is wrong, as text for people."""
-        return "\n".join([f"{self.case.name}:", *self.problems, *([self.divergence] if self.divergence else [])])
-
-    def note(self, quantity: str, ours: float, theirs: float) -> None:
-        """Keep the worst errors seen."""
-        before = self.worst.get(quantity, (0.0, 0.0))
-        self.worst[quantity] = max(before[0], ours), max(before[1], theirs)
 
 
 def run_case(case: Case, quick: bool = False) -> Result:

@@ -40,7 +40,10 @@ class Wider:
 WIDER_ULP: dict[tuple[str, str], Wider] = {}
 #: op -> a larger relative difference in float64.
 WIDER_LOGIC: dict[str, Wider] = {
-    "nn.gelu": Wider(1e-7, "TensorFlow rounds 1/√2, √(2/π) and 1/√(2π) of its gradient to float32, also for float64"),
+    name: Wider(1e-7, "TensorFlow rounds constants of gelu and of its gradient to float32, also for float64")
+    for name in ("nn.gelu", "keras.activations.gelu")
+} | {
+    "keras.losses.LogCosh": Wider(1e-7, "Keras takes log 2 in float32, also for float64"),
 }
 
 

@@ -80,7 +80,8 @@ def question(case: Case, dtype: str) -> Question:
     outputs = _listed(_function(tf, asked, asked.layer(tf))(*[tf.constant(a) for a in arrays]))
     for y in outputs:
         numbers = rng.uniform(0.5, 1.5, y.shape).astype(np.float32)
-        asked.weights.append(numbers.astype(y.dtype.as_numpy_dtype) if wrt and y.dtype.is_floating else None)
+        asked.weights.append(
+            numbers.astype(y.dtype.as_numpy_dtype) if asked.sources and y.dtype.is_floating else None)
     asked.directions = [rng.uniform(0.5, 1.5, shape).astype(np.float32).astype(
         arrays[wrt[i]].dtype if i < len(wrt) else dtype) for i, shape in enumerate(shapes)]
     return asked
@@ -168,8 +169,8 @@ def session(asked: Question) -> Numbers:
     mg = minigraph()
     built = build(asked)
     with mg.Session(graph=built.graph) as opened, warnings.catch_warnings():
-        # Every weight is fed; a gradient that is None needs none of them.
-        warnings.filterwarnings("ignore", "'weight.* is fed but")
+        # Everything is fed, also what a constant result or a gradient that is None does not need.
+        warnings.filterwarnings("ignore", ".* is fed but")
         return built.numbers(opened.run(built.fetches, dict(zip(built.feeds, built.arrays, strict=True))))
 
 

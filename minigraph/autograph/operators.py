@@ -6,6 +6,7 @@ A statement's variables come as a tuple of values (`get_state`) that can be put 
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable
@@ -438,6 +439,8 @@ def converted_call(f: Any, args: tuple, kwargs: dict | None, caller_fn_scope: An
     if f in (locals, globals):
         name = "locals_in_original_context" if f is locals else "globals_in_original_context"
         return getattr(py_builtins, name)(caller_fn_scope)
+    if isinstance(f, _HASHED) and f in _TAKE_FUNCTIONS and args:
+        args = (_convertible(args[0]), *args[1:])
     return _convertible(f)(*args, **kwargs)
 
 
@@ -487,6 +490,8 @@ _BUILTINS: dict[Any, Callable] = {
     sum: lambda x, start=0: ops.reduce_sum(x, 0) + start,
 }
 _HASHED = (type, type(len))
+#: Python's functions whose first argument is a function of the user's.
+_TAKE_FUNCTIONS = (map, filter, functools.reduce)
 
 #: Top-level packages whose functions run as they are.
 _LIBRARIES = frozenset({"minigraph", "kernels", "numpy", "malt", "builtins", *sys.stdlib_module_names} - {"__main__"})

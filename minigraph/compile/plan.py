@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from kernels.jit import Call
 from minigraph.compile.emit import ARENA, Buffer, Emission, HostCall, Item, Ref
 
@@ -70,19 +72,39 @@ def plan(emission: Emission) -> MemoryPlan:
             if buffer.first < branches.end and buffer.last >= branches.start:
                 buffer.first = min(buffer.first, branches.start)
                 buffer.last = max(buffer.last, branches.end - 1)
-    placed: list[Buffer] = []
+    shelf = _Shelf(len(buffers))
     for buffer in sorted(buffers.values(), key=lambda b: (-b.size, b.first)):
-        neighbours = sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last),
-                            key=lambda b: b.offset)
-        offset = 0
-        for other in neighbours:
-            if other.offset - offset >= _padded(buffer.size):
-                break
-            offset = max(offset, other.offset + _padded(other.size))
-        buffer.offset = offset
-        placed.append(buffer)
-    arena = max((b.offset + _padded(b.size) for b in placed), default=0)
-    return MemoryPlan(arena, sum(_padded(b.size) for b in placed), tuple(placed))
+        buffer.offset = shelf.place(buffer.first, buffer.last, _padded(buffer.size))
+    return MemoryPlan(
+        shelf.height, sum(_padded(b.size) for b in buffers.values()), tuple(buffers.values())
+    )
+
+
+class _Shelf:
+    """Which bytes are taken when: stretches in the order of their offsets.
+
+    A deep graph keeps thousands of buffers alive at once, so the search for a gap is left to NumPy.
+    """
+
+    def __init__(self, capacity: int):
+        #: Rows: first use, last use, offset, end; one column per stretch.
+        self.taken = np.zeros((4, capacity), np.int64)
+        self.count = self.height = 0
+
+    def place(self, first: int, last: int, size: int) -> int:
+        """The lowest offset at which `size` bytes are free from the first use to the last; takes them."""
+        firsts, lasts, offsets, ends = self.taken[:, : self.count]
+        alive = (firsts <= last) & (lasts >= first)
+        # Up to where the bytes below each stretch that is alive meanwhile are taken.
+        below = np.maximum.accumulate(np.concatenate(([0], ends[alive])))
+        wide_enough = np.flatnonzero(offsets[alive] - below[:-1] >= size)
+        offset = int(below[wide_enough[0]] if wide_enough.size else below[-1])
+        at = int(np.searchsorted(offsets, offset))
+        self.taken[:, at + 1 : self.count + 1] = self.taken[:, at : self.count]
+        self.taken[:, at] = first, last, offset, offset + size
+        self.count += 1
+        self.height = max(self.height, offset + size)
+        return offset
 
 
 def _padded(size: int) -> int:

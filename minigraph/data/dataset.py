@@ -32,7 +32,7 @@ from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, Unsup
 from minigraph.graph import current_graph
 from minigraph.ops.dispatch import convert
 from minigraph.ops.streams import eager_seeds
-from minigraph.run.eager import EagerTensor
+from minigraph.run.eager import EagerTensor, from_array
 from minigraph.tensor import Tensor
 from minigraph.tracing import TensorSpec
 from minigraph.tree import flatten, map_structure, pack_like
@@ -110,7 +110,7 @@ class Dataset:
 
         def elements() -> Iterator[Flat]:
             for number in numbers:
-                yield (convert(np.asarray(number, dtype.numpy_dtype)),)
+                yield (from_array(np.asarray(number, dtype.numpy_dtype)),)
 
         return Dataset("Range", TensorSpec((), dtype), len(numbers), elements)
 
@@ -140,7 +140,7 @@ class Dataset:
                 fix="pass the function itself, not what it returns: from_generator(make, ...)",
             )
         spec = _signature(output_types, output_shapes, output_signature)
-        given = [convert(value, name="args").numpy() for value in args or ()]
+        given = [np.asarray(convert(value, name="args"))[()] for value in args or ()]
 
         def elements() -> Iterator[Flat]:
             for value in generator(*given):

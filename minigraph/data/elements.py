@@ -90,7 +90,7 @@ def map_shapes(element_spec: Any, change: Callable[[tuple], Sequence[int | None]
     return map_structure(lambda leaf: TensorSpec(change(tuple(leaf.shape)), leaf.dtype), element_spec)
 
 
-def packer(element_spec: Any) -> Callable[[Flat], Any]:
+def packer(element_spec: Any) -> Callable[[tuple], Any]:
     """A function that gives tensors the structure of `element_spec`."""
     if isinstance(element_spec, TensorSpec):
         return lambda flat: flat[0]
@@ -103,11 +103,11 @@ def rows(tensor: EagerTensor) -> Iterator[EagerTensor]:
     """The slices of a tensor along its first axis, without copying."""
     array = tensor.view()
     spec = spec_of(tensor.shape[1:], tensor.dtype)
-    address = tensor.address
+    address, size = tensor.address, array[:1].nbytes
     for start in range(len(array)):
         # A slice, not an item: the item of a vector would be a NumPy scalar of its own memory.
         yield EagerTensor(spec, array[start : start + 1], address)
-        address += spec.nbytes
+        address += size
 
 
 def stack(column: Sequence[EagerTensor], where: str) -> EagerTensor:
@@ -117,7 +117,7 @@ def stack(column: Sequence[EagerTensor], where: str) -> EagerTensor:
         ShapeError: when the shapes differ.
     """
     spec = column[0].spec
-    nbytes = spec.nbytes
+    nbytes = column[0].view().nbytes
     block, start = allocate(len(column) * nbytes)
     address = start
     for tensor in column:
@@ -145,7 +145,7 @@ def fitting(value: Any, element_spec: Any, where: str) -> Flat:
     parts = _parts(value, element_spec, where)
     flat = []
     for part, spec in zip(parts, flatten(element_spec), strict=True):
-        array = np.asarray(part.numpy() if isinstance(part, Tensor) else part)
+        array = np.asarray(part)
         if array.dtype.kind not in "biufc":
             raise DTypeError(
                 f"{where}: an element is not made of numbers",

@@ -58,6 +58,7 @@ from minigraph.ops import (
     zeros_like,
 )
 from minigraph.ops.dispatch import convert
+from minigraph.run.eager import EagerTensor
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import map_structure
@@ -107,7 +108,7 @@ def standardize_dtype(dtype: Any) -> str:
 
 
 # -- tensors and variables
-def constant(value, dtype=None, shape=None, name: str | None = None):
+def constant(value, dtype=None, shape=None, name: str = "Const"):
     """A tensor with these numbers, of the default float type"""
     return ops.constant(value, dtype or floatx(), shape, name)
 
@@ -135,7 +136,7 @@ def eye(size: int, dtype=None, name: str | None = None) -> Variable:
 
 def get_value(x) -> np.ndarray:
     """The numbers of a tensor or variable"""
-    return x.numpy() if isinstance(x, Tensor) else x
+    return x.numpy() if isinstance(x, EagerTensor | Variable) else x
 
 
 eval = get_value

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from minigraph import ops
 from minigraph.dtypes import as_dtype
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, MinigraphError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, current_graph, eagerly
-from minigraph.keras import initializers, regularizers
+from minigraph.keras import config, initializers, regularizers
 from minigraph.keras.metrics import Metric
-from minigraph.keras.naming import automatic_name
+from minigraph.keras.naming import automatic_name, unique_name
 from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
 from minigraph.ops.dispatch import convert
@@ -28,8 +29,6 @@ from minigraph.run.variable import Variable
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, map_structure, pack_like
-
-_FLOATX = "float32"
 
 
 class InputSpec:
@@ -82,7 +81,7 @@ class Layer:
         self.name = automatic_name(type(self).__name__) if name is None else name
         self.built = False
         self._trainable = bool(trainable)
-        self.dtype = as_dtype(getattr(dtype, "name", dtype) or _FLOATX).name
+        self.dtype = as_dtype(getattr(dtype, "name", dtype) or config.floatx()).name
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_spec: Any = None
@@ -231,10 +230,12 @@ class Layer:
             raise ShapeError(f"layer {self.name!r}: a weight's size is unknown", where=f"layer {self.name!r}",
                              got=f"weight {name!r} of shape {shape}", wanted="known sizes",
                              fix="only the batch axis of the input may be None; give the others in Input(shape=...)")
-        variable = Variable(lambda: initializer(shape, dtype=dtype.name), trainable=trainable, name=name or "variable")
+        variable: Any = Variable(lambda: initializer(shape, dtype=dtype.name), trainable=trainable,
+                                 name=name or unique_name("variable"))
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint
-        variable.path = "/".join([*(layer.name for layer in _stack.layers), variable.name])
+        with _Call(self):
+            variable.path = "/".join([*(layer.name for layer in _stack.layers), variable.name])
         self._own_weights.append(variable)
         return variable
 
@@ -265,14 +266,17 @@ class Layer:
             self._check_input(args[0])
         if not self.built:
             self._build_for(args, kwargs)
-        if self._wants("training") and "training" not in kwargs:
-            # That of the call around this one; False outside of all.
-            kwargs["training"] = bool(_stack.training[-1])
-        elif not self._wants("training"):
+        training = kwargs.get("training")
+        if training is None:
+            # That of the call around this one.
+            training = _stack.training[-1]
+        if not self._wants("training"):
             kwargs.pop("training", None)
+        elif training is not None:
+            kwargs["training"] = training
         graph = current_graph()
         try:
-            with _Call(self, kwargs.get("training")):
+            with _Call(self, training):
                 if graph is None:
                     outputs = self.call(*args, **kwargs)
                 else:
@@ -281,7 +285,9 @@ class Layer:
         except MinigraphError as error:
             raise self._naming(error, args) from None
         if self.activity_regularizer is not None:
-            self._call_losses = [self.activity_regularizer(x) for x in flatten(outputs)]
+            # Per sample, as in Keras.
+            self._call_losses = [self.activity_regularizer(x) / ops.cast(ops.shape(x)[0], x.dtype)
+                                 for x in flatten(outputs)]
         return outputs
 
     def _naming(self, error: MinigraphError, args: tuple) -> MinigraphError:
@@ -297,7 +303,6 @@ class Layer:
         if isinstance(value, Tensor):
             # Floats are brought to the layer's dtype, as Keras does.
             if self.autocast and value.dtype.is_floating and value.dtype.name != self.dtype:
-                from minigraph import ops
                 return ops.cast(value, self.dtype)
             return value
         if isinstance(value, (np.ndarray, np.generic, float, int, list)):

@@ -83,6 +83,13 @@ class Model(Trainer, Layer):
         # A subclassed model's layers build themselves when `call` reaches them.
         self.built = True
 
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Model:
+        """The model that `get_config` describes, with new weights."""
+        if "input_layers" in config:
+            return model_config.functional_from_config(cls, config, custom_objects)
+        return cls(**config)
+
     def save(self, *args, **kwargs):
         """Saving whole models is not there yet."""
         from minigraph.errors import UnsupportedError
@@ -146,11 +153,6 @@ class Functional(Model):
         """What `from_config` makes the same model from, without its weights."""
         return model_config.functional_config(self)
 
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Functional:
-        """The model that `get_config` describes, with new weights."""
-        return model_config.functional_from_config(cls, config, custom_objects)
-
     def call(self, inputs, training=None, mask=None):
         given = self._match_inputs(inputs)
         known = {id(tensor): value for tensor, value in zip(self.inputs, given, strict=True)}
@@ -160,7 +162,8 @@ class Functional(Model):
         for call in self._layer_calls:
             args = tuple(map_structure(real, a) for a in call.args)
             kwargs = {k: map_structure(real, v) for k, v in call.kwargs.items()}
-            if training is not None and call.layer._wants("training") and "training" not in kwargs:
+            if training is not None and call.layer._wants("training"):
+                # Asked for now, which counts more than when the model was drawn.
                 kwargs["training"] = training
             results = flatten(call.layer(*args, **kwargs))
             for tensor, value in zip(call.outputs, results, strict=True):
@@ -170,17 +173,18 @@ class Functional(Model):
     def _match_inputs(self, inputs: Any) -> list[Any]:
         """The given tensors, in the order of the model's inputs; dicts go by name."""
         if isinstance(inputs, dict) and not isinstance(self._inputs_nest, dict):
-            missing = [x.name for x in self.inputs if x.name not in inputs]
+            names = [_input_name(x) for x in self.inputs]
+            missing = [name for name in names if name not in inputs]
             if missing:
                 raise UnknownNameError(f"no data for the model's input {missing[0]!r}", where=f"model {self.name!r}",
-                                       got=", ".join(map(str, inputs)), wanted=", ".join(x.name for x in self.inputs),
+                                       got=", ".join(map(str, inputs)), wanted=", ".join(names),
                                        fix="name the dict's keys after the Inputs")
-            given = [inputs[x.name] for x in self.inputs]
+            given = [inputs[name] for name in names]
         else:
             given = flatten(inputs)
         if len(given) != len(self.inputs):
             raise ShapeError(f"model {self.name!r} has {len(self.inputs)} inputs", where=f"model {self.name!r}",
-                             got=f"{len(given)} arrays", wanted=", ".join(f"{x.name} {x.shape}" for x in self.inputs),
+                             got=f"{len(given)} arrays", wanted=", ".join(f"{_input_name(x)} {x.shape}" for x in self.inputs),
                              fix="pass them as a list in this order")
         return [self._fit_input(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
 
@@ -196,7 +200,7 @@ class Functional(Model):
         if len(shape) != len(wanted) or any(m is not None and n is not None and m != n
                                             for m, n in zip(wanted, shape, strict=True)):
             raise ShapeError(
-                f"the data does not fit the model's input {tensor.name!r}", where=f"model {self.name!r}",
+                f"the data does not fit the model's input {_input_name(tensor)!r}", where=f"model {self.name!r}",
                 got=f"shape {shape}", wanted=f"shape {tuple('batch' if n is None else n for n in wanted)}",
                 fix="reshape the data, or change Input(shape=...); the first axis is the batch")
         if value.dtype.name != tensor.dtype:
@@ -230,13 +234,14 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._functional: Functional | None = None
         for layer in layers or ():
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._redraw()
         if not trainable:
             self.trainable = False
 
     def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
-        """Append a layer."""
-        if isinstance(layer, KerasTensor):
+        """Append a layer; with rebuild=False its weights are only made when the model is built."""
+        if isinstance(layer, KerasTensor) and layer.call is not None:
             layer = layer.call.layer
         if not isinstance(layer, Layer):
             raise InvalidArgumentError("Sequential.add takes a layer", where=f"model {self.name!r}", got=repr(layer)[:80],
@@ -245,30 +250,38 @@ class Sequential(Model):
                                        "wrap a function in keras.layers.Lambda")
         if any(layer.name == other.name for other in self._layers):
             raise InvalidArgumentError(f"two layers are called {layer.name!r}", where=f"model {self.name!r}",
+                                       got=", ".join(other.name for other in self._layers) + f", {layer.name}",
                                        wanted="different names", fix="give one of them another name=")
         if layer.is_input and self._layers:
             raise InvalidArgumentError("an Input comes first in a Sequential model", where=f"model {self.name!r}",
-                                       got=f"{len(self._layers)} layers before it", fix="put Input at the beginning")
+                                       got=f"{len(self._layers)} layers before it", wanted="nothing before it",
+                                       fix="put Input at the beginning")
         if not self._layers and not layer.is_input:
             shape = layer._given_input_shape or (layer.input_shape if isinstance(layer, Functional) else None)
             if shape is not None:
                 self._layers.append(InputLayer(batch_shape=shape))
         self._layers.append(layer)
-        self.built = False
-        self._functional = None
-        if self._layers[0].is_input:
-            self._draw(self._layers[0].batch_shape)
-        self._forget_programs()
+        self._functional, self.built = None, False
+        if rebuild:
+            self._redraw()
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
+        if not self._layers:
+            raise FailedPreconditionError(f"model {self.name!r} has no layer to remove", where=f"model {self.name!r}",
+                                          got="pop() of an empty model", wanted="a model with layers", fix="add layers first")
         layer = self._layers.pop()
         layer.calls.clear()
         self._functional, self.built = None, False
-        if self._layers and self._layers[0].is_input and len(self._layers) > 1:
+        if rebuild:
+            self._redraw()
+        return layer
+
+    def _redraw(self) -> None:
+        """Draw the model as far as its input is known."""
+        if self._layers and self._layers[0].is_input:
             self._draw(self._layers[0].batch_shape)
         self._forget_programs()
-        return layer
 
     def _draw(self, batch_shape: Sequence[int | None]) -> None:
         """Call the layers on KerasTensors one after the other."""
@@ -280,7 +293,9 @@ class Sequential(Model):
             with _Call(self):
                 x = made.structure if made is not None else layer(x)
         if x is not start:
-            self._functional = Functional(start, x, name=self.name)
+            # Its own name is counted, as in Keras, and then not used.
+            self._functional = Functional(start, x)
+            self._functional.name = self.name
         self.built = True
 
     def build(self, input_shape=None) -> None:
@@ -350,6 +365,11 @@ class Sequential(Model):
     @property
     def output_shape(self):
         return self._drawn("output shape").output_shape
+
+
+def _input_name(tensor: KerasTensor) -> str:
+    """What an input is called: as its Input layer is."""
+    return tensor.name if tensor.call is None else tensor.call.layer.name
 
 
 def _is_drawn(args: tuple, kwargs: dict) -> bool:

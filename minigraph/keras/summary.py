@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -49,13 +50,20 @@ def _parameters(layer: Any) -> str:
     return f"{layer.count_params():,}"
 
 
-def print_summary(model: Any, line_length: int | None = None, positions: Sequence[float] | None = None,
-                  print_fn: Callable[[str], Any] | None = None, expand_nested: bool = False,
-                  show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    print_fn: Callable[[str], Any] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> None:
     """Print the summary of `model`; the arguments are those of Keras's `Model.summary`.
 
     Args:
-        line_length: width of the table; by default 88 columns (108 with connections, 12 more with `show_trainable`), or
+        line_length: width of the table; by default 88 columns (108 with connections, 12 more with
+        `show_trainable`), or
             what the terminal has.
         positions: where each column ends, as fractions of the width.
         print_fn: called with the text instead of printing it.
@@ -68,7 +76,11 @@ def print_summary(model: Any, line_length: int | None = None, positions: Sequenc
     connected = hasattr(model, "_layer_calls") and not _is_chain(model)
     width, ends = (108, [0.3, 0.56, 0.74, 1.0]) if connected else (88, [0.45, 0.80, 1.0])
     ends = list(positions or ends)
-    headers = [("Layer (type)", "left"), ("Output Shape", "left"), ("Param #", "right")]
+    headers: list[tuple[str, Any]] = [
+        ("Layer (type)", "left"),
+        ("Output Shape", "left"),
+        ("Param #", "right"),
+    ]
     if connected:
         headers.append(("Connected to", "left"))
     if show_trainable:
@@ -81,14 +93,17 @@ def print_summary(model: Any, line_length: int | None = None, positions: Sequenc
         table.add_column(header, justify=side, width=size)
     layers = model._layers if hasattr(model, "_layer_calls") else model.layers
     for depth, layer in _rows(_range(layers, layer_range), expand_nested):
-        row = [escape(f"{'   ' * depth + '└ ' if depth else ''}{layer.name} ({type(layer).__name__})"),
-               escape(_shape_text(layer)), _parameters(layer)]
+        row = [
+            escape(f"{'   ' * depth + '└ ' if depth else ''}{layer.name} ({type(layer).__name__})"),
+            escape(_shape_text(layer)),
+            _parameters(layer),
+        ]
         if connected:
             row.append(escape(_connections(model, layer)))
         if show_trainable:
             row.append(("Y" if layer.trainable else "N") if layer.weights else "-")
         table.add_row(*row)
-    console = Console(width=max(width, terminal), highlight=False, record=True, file=_Nowhere())
+    console = Console(width=max(width, terminal), highlight=False, record=True, file=io.StringIO())
     console.print(f'[bold]Model: "{escape(model.name)}"[/bold]')
     console.print(table)
     optimizer = getattr(model, "optimizer", None)
@@ -107,20 +122,14 @@ def _widths(ends: Sequence[float], width: int) -> list[int]:
     stops = [0, *(int(end * width) for end in ends)]
     sizes = [stop - start for start, stop in zip(stops, stops[1:], strict=False)]
     if min(sizes) < 4:
-        raise InvalidArgumentError("summary: there is no room for the columns", where="model.summary",
-                                   got=f"{width} characters", wanted="a column of at least 4 characters",
-                                   fix="give a larger line_length")
+        raise InvalidArgumentError(
+            "summary: there is no room for the columns",
+            where="model.summary",
+            got=f"{width} characters",
+            wanted="a column of at least 4 characters",
+            fix="give a larger line_length",
+        )
     return sizes
-
-
-class _Nowhere:
-    """A file that forgets: the console only records."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
 
 
 def _rows(layers: Sequence, expand: bool, depth: int = 0):
@@ -135,12 +144,18 @@ def _is_chain(model: Any) -> bool:
     """Every layer has one input and feeds one layer: no 'Connected to' column is needed."""
     calls = model._layer_calls
     return len(model.inputs) == 1 and all(
-        len(call.inputs) == 1 and (i == 0 or call.inputs[0].call is calls[i - 1]) for i, call in enumerate(calls))
+        len(call.inputs) == 1 and (i == 0 or call.inputs[0].call is calls[i - 1])
+        for i, call in enumerate(calls)
+    )
 
 
 def _connections(model: Any, layer: Any) -> str:
-    names = [f"{x.call.layer.name}[{x.call.number}][{x.index}]" for call in model._layer_calls if call.layer is layer
-             for x in call.inputs]
+    names = [
+        f"{x.call.layer.name}[{x.call.number}][{x.index}]"
+        for call in model._layer_calls
+        if call.layer is layer
+        for x in call.inputs
+    ]
     return ", ".join(names) or "-"
 
 
@@ -149,15 +164,24 @@ def _range(layers: Sequence, layer_range: Sequence[str] | None) -> Sequence:
     if layer_range is None:
         return layers
     if len(layer_range) != 2:
-        raise InvalidArgumentError("summary: layer_range is a pair of names", where="model.summary", got=repr(layer_range),
-                                   wanted="[first, last]", fix="give two layer names")
+        raise InvalidArgumentError(
+            "summary: layer_range is a pair of names",
+            where="model.summary",
+            got=repr(layer_range),
+            wanted="[first, last]",
+            fix="give two layer names",
+        )
     names = [layer.name for layer in layers]
     found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
     for pattern, places in zip(layer_range, found, strict=True):
         if not places:
-            raise UnknownNameError(f"summary: no layer is called {pattern!r}", where="model.summary", got=pattern,
-                                   fix=did_you_mean(pattern, names))
+            raise UnknownNameError(
+                f"summary: no layer is called {pattern!r}",
+                where="model.summary",
+                got=pattern,
+                fix=did_you_mean(pattern, names),
+            )
     first, last = found
     if first[0] > last[-1]:
         first, last = last, first
-    return layers[first[0]:last[-1] + 1]
+    return layers[first[0] : last[-1] + 1]

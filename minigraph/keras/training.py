@@ -7,6 +7,7 @@ yields batches runs the same step on one batch at a time.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from minigraph.keras import optimizers as optimizers_module
 from minigraph.keras.callbacks import CallbackList
 from minigraph.keras.callbacks.base import python_numbers
 from minigraph.keras.compiled import CompiledLoss, CompiledMetrics
-from minigraph.keras.data_adapter import ArrayData, BatchData, adapt, as_array, split
+from minigraph.keras.data_adapter import ArrayData, BatchData, adapt, as_array, split, with_class_weights
 from minigraph.keras.nan_report import Rewind, bad_data
 from minigraph.keras.shuffling import Passes
 from minigraph.keras.steps import Steps, as_number, eager_logs, flat_logs
@@ -78,11 +79,13 @@ class Trainer:
                                        where=f"model {self.name!r}", got=repr(steps_per_execution), wanted="1 or more",
                                        fix="leave it out for 1")
         self.optimizer = optimizers_module.get(optimizer)
-        self.loss, self.run_eagerly, self.steps_per_execution = loss, bool(run_eagerly), steps_per_execution
+        self.run_eagerly, self.steps_per_execution = bool(run_eagerly), steps_per_execution
         names = getattr(self, "output_names", [])
-        self._compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights, names)
-        wants_metrics = metrics is not None or weighted_metrics is not None
-        self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names) if wants_metrics else None
+        # What is left out stays as an earlier compile said.
+        if loss is not None:
+            self.loss, self._compiled_loss = loss, CompiledLoss(loss, loss_weights, names)
+        if metrics is not None or weighted_metrics is not None:
+            self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names)
         self._loss_tracker = metrics_module.Mean(name="loss")
         self.stop_training = False
         self.compiled = True
@@ -123,7 +126,7 @@ class Trainer:
         """One training step on a batch: forward, loss, gradients, update, metrics. Traced into one program."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
-            y_pred = self(x, training=True)
+            y_pred = self._forward(x, training=True)
             loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         variables = self.trainable_variables
@@ -137,14 +140,18 @@ class Trainer:
     def test_step(self, data: Any) -> dict:
         """One evaluation step on a batch."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self(x, training=False)
+        y_pred = self._forward(x, training=False)
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:
         """The model's output for a batch."""
-        return self(unpack_x_y_sample_weight(data)[0], training=False)
+        return self._forward(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def _forward(self, x: Any, training: bool) -> Any:
+        # A model whose `call` has no `training` is always called without, as in Keras: dropout in it does nothing.
+        return self(x, training=training) if self._wants("training") else self(x)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True):
         """The compiled loss plus the model's own (regularisation, `add_loss`)."""
@@ -249,7 +256,7 @@ class Trainer:
             at += count
             logs = {name: as_number(value) for name, value in result.items()} if result else python_numbers(
                 self.get_metrics_result())
-            end(at - 1 - first, logs)
+            end(_last_step(at - first, self.steps_per_execution) if hooks else at - first - 1, logs)
         return logs
 
     def _run_batches(self, kind: str, batches: Iterable[Any], callbacks: CallbackList,
@@ -259,15 +266,20 @@ class Trainer:
             callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
         logs: dict = {}
         count = 0
+        per_hook = self.steps_per_execution
         for nest in batches:
-            begin(count)
+            if count % per_hook == 0:
+                begin(count)
             if rewind is not None:
                 rewind.note(lambda nest=nest: [nest], sum(a.nbytes for a in flatten(nest)))
             logs = self._run_batch(kind, nest)
-            end(count, logs)
             count += 1
-            if self._stopped(kind):
-                break
+            if count % per_hook == 0:
+                end(count - 1, logs)
+                if self._stopped(kind):
+                    break
+        if count % per_hook:
+            end(_last_step(count, per_hook), logs)
         return logs, count
 
     def _stopped(self, kind: str) -> bool:
@@ -295,7 +307,7 @@ class Trainer:
         if not isinstance(shuffle, (bool, np.bool_)):
             raise UnsupportedError("shuffle is True or False", where=where, got=f"shuffle={shuffle!r}", wanted="True or False",
                                    fix="to shuffle whole batches use a Dataset: batch, then shuffle")
-        data = adapt(x, y, sample_weight, where, class_weight)
+        data = adapt(x, y, sample_weight, where, bool(shuffle))
         batch = _checked_batch(batch_size, data, where)
         if validation_split and validation_data is None:
             if not isinstance(data, ArrayData):
@@ -308,6 +320,8 @@ class Trainer:
             raise InvalidArgumentError("validation_steps needs validation data", where=where,
                                        got=f"validation_steps={validation_steps}", wanted="validation_data as well",
                                        fix="pass validation_data=(x_val, y_val)")
+        if class_weight is not None:
+            data = with_class_weights(data, class_weight, where)
         self._build_from(data)
         self._notice_new_rate()
         total = steps_per_epoch or _length(data, batch)
@@ -321,9 +335,11 @@ class Trainer:
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             logs, done = self._train_epoch(data, passes, batch, steps_per_epoch, callbacks, rewind)
-            if steps_per_epoch is not None and done < steps_per_epoch and not self.stop_training:
-                warnings.warn(f"the data ran out after {done} of {steps_per_epoch} steps: it must have "
-                              "steps_per_epoch * epochs batches, or be repeated with .repeat()", stacklevel=2)
+            if done < (steps_per_epoch or 1) and not self.stop_training:
+                warnings.warn(f"the data ran out after {done} of {steps_per_epoch or 'the'} steps of epoch {epoch + 1}: it "
+                              "must have batches for all epochs, or be repeated with .repeat()", stacklevel=2)
+            if done == 0:
+                break
             if rewind is not None and not np.isfinite(logs.get("loss", 0.0)):
                 self._warn_not_finite(logs["loss"], data, rewind)
                 rewind = None
@@ -345,7 +361,7 @@ class Trainer:
                 return self._run_rows("train", data, batch, order, first, count, callbacks, rewind), count
             return self._run_batches("train", _batches(data, batch, order, first, count)(), callbacks)
         logs, done = self._run_batches("train", data.epoch(steps), callbacks, None if self.run_eagerly else rewind)
-        if done == 0:
+        if done == 0 and not data.gave_any:
             raise InvalidArgumentError("the dataset gave no batch", where=f"{self.name}.fit", got="an empty iterator",
                                        wanted="at least one batch",
                                        fix="a generator is used up after one pass: give steps_per_epoch and let it repeat")
@@ -409,17 +425,19 @@ class Trainer:
             count = min(steps or data.batches(batch), data.batches(batch))
             batches = (pack_like(data.nest, [a[i * batch:(i + 1) * batch] for a in data.arrays]) for i in range(count))
         parts: list[Any] = []
-        for step, nest in enumerate(batches):
+        per_hook = self.steps_per_execution
+        while group := list(itertools.islice(batches, per_hook)):
+            step = len(parts)
             callbacks.on_predict_batch_begin(step)
-            parts.append(self._run_batch("predict", nest))
-            callbacks.on_predict_batch_end(step, {"outputs": parts[-1]})
+            parts += [self._run_batch("predict", nest) for nest in group]
+            callbacks.on_predict_batch_end(step + per_hook - 1, {"outputs": _joined(parts[step:])})
             if self.stop_predicting:
                 break
         callbacks.on_predict_end()
         if not parts:
             raise InvalidArgumentError("there is nothing to predict", where=where, got="no samples",
                                        wanted="at least one sample", fix="pass an array with at least one row")
-        return pack_like(parts[0], [np.concatenate(column) for column in zip(*map(flatten, parts), strict=True)])
+        return _joined(parts)
 
     # -- single batches
     def predict_on_batch(self, x):
@@ -441,7 +459,9 @@ class Trainer:
 
     def _on_batch(self, kind: str, x, y, sample_weight, class_weight, return_dict: bool):
         where = f"{self.name}.{kind}_on_batch"
-        data = adapt(x, y, sample_weight, where, class_weight)
+        data = adapt(x, y, sample_weight, where)
+        if class_weight is not None:
+            data = with_class_weights(data, class_weight, where)
         if not isinstance(data, ArrayData):
             raise InvalidArgumentError(f"{kind}_on_batch takes arrays", where=where, got=type(x).__name__,
                                        wanted="one batch as arrays", fix="use fit for datasets")
@@ -504,6 +524,18 @@ def _batches(data: ArrayData, batch: int, order: np.ndarray, first: int, count: 
     def batches() -> Iterator[Any]:
         return (data.rows(order[i * batch:(i + 1) * batch]) for i in range(first, first + count))
     return batches
+
+
+def _last_step(done: int, per_hook: int) -> int:
+    """The number of the last step of the group the hooks were called for, counted as if the group were full."""
+    return -(-done // per_hook) * per_hook - 1
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Outputs of several batches as those of one."""
+    if len(parts) == 1:
+        return parts[0]
+    return pack_like(parts[0], [np.concatenate(column) for column in zip(*map(flatten, parts), strict=True)])
 
 
 def _batch_size(x: Any) -> Tensor:

@@ -12,6 +12,7 @@ from minigraph import ops
 from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError
 from minigraph.keras import random
 from minigraph.keras.progbar import Progbar
+from minigraph.keras.py_dataset import PyDataset, Sequence
 from minigraph.keras.serialization import custom_object_scope, get_custom_objects, register_keras_serializable
 from minigraph.tensor import Tensor
 
@@ -19,6 +20,8 @@ CustomObjectScope = custom_object_scope
 __all__ = [
     "CustomObjectScope",
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "custom_object_scope",
     "get_custom_objects",
     "normalize",

@@ -79,11 +79,11 @@ def _call_noting_variables(f: Callable, args: Sequence, kwargs: dict) -> tuple[A
         found = variables_read(graph.nodes[first:])
     else:
         watcher = _VariablesRead()
-        eager.tapes.append(watcher)
+        eager.open_tape(watcher)
         try:
             result = f(*args, **kwargs)
         finally:
-            eager.tapes.remove(watcher)
+            eager.close_tape(watcher)
         found = list(watcher.found.values())
     given = {id(a) for a in flatten(list(args))}
     return result, [v for v in found if v.trainable and id(v) not in given]

@@ -111,6 +111,13 @@ def _capture(graph: Graph, tensor: Value) -> Value:
     while enclosing is not None and enclosing is not tensor.graph:
         enclosing = enclosing.outer
     if enclosing is None:
+        if tensor.graph.outer is not None:
+            raise InvalidArgumentError(
+                f"tensor {tensor.name!r} only exists inside the branch or loop that made it", where=f"graph {graph.name!r}",
+                got=f"a tensor of {tensor.graph.name!r}, made at {tensor.node.source}",
+                wanted="a result of the branch or a variable of the loop",
+                fix="give it a name that exists before the loop and assign to it there; a list that grows in a loop on "
+                    "tensors cannot be: set rows of a tensor with tf.tensor_scatter_nd_update")
         raise InvalidArgumentError(
             f"tensor {tensor.name!r} belongs to another graph", where=f"graph {graph.name!r}",
             got=f"a tensor of graph {tensor.graph.name!r}",

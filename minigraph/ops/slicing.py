@@ -134,8 +134,9 @@ class Slice(NumberedOp):
 
     def is_first_input(self, specs, attrs):
         return not has_given(attrs["key"]) and all(
-            isinstance(entry, tuple) and entry[1] in (None, -1) and entry[0] in (None, 0)
-            and (len(entry) == 2 or entry[2] in (None, 1)) for entry in attrs["key"] if entry is not Ellipsis)
+            isinstance(entry, tuple) and entry[0] in (None, 0)
+            and (entry[1] == -1 if len(entry) == 2 else entry[1] is None and entry[2] in (None, 1))
+            for entry in attrs["key"] if entry is not Ellipsis)
 
     def gradient(self, call, dy):
         return self.gradients(call, apply1("paste_slice", [dy, *call.inputs], shifted(call.attrs, 1)))

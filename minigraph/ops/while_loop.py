@@ -221,7 +221,7 @@ class WhileLoop(Op):
             return i + 1, found[:count], stacks
         stacks = [tf.zeros([limit, *(n or 0 for n in v.spec.shape)], v.dtype.name) for v in attrs["_saved"]]
         rounds, state, stacks = tf.while_loop(condition, body, (tf.constant(0, tf.int64), list(inputs[:count]), stacks),
-                                              maximum_iterations=limit)
+                                              maximum_iterations=None if limit is None else tf.cast(limit, tf.int32))
         return [*state, rounds, *stacks] if attrs["_counted"] else list(state)
 
 

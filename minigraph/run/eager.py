@@ -6,6 +6,7 @@ Eager tensors hold memory and its address; NumPy sees it only when asked. Gradie
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -148,7 +149,23 @@ def read_variable(variable: Variable) -> VariableRead:
 
 _programs: dict[tuple, Program] = {}
 #: Open gradient tapes, innermost last: objects with `record(op, inputs, outputs, attrs)`.
-tapes: list = []
+tapes: tuple = ()
+_tapes_lock = threading.Lock()
+
+
+def open_tape(tape) -> None:
+    """From now on `tape` is told of every eager call."""
+    global tapes
+    # A new tuple each time: whoever is going through the old one in another thread is not disturbed.
+    with _tapes_lock:
+        tapes = (*tapes, tape)
+
+
+def close_tape(tape) -> None:
+    """No longer tell `tape` of eager calls."""
+    global tapes
+    with _tapes_lock:
+        tapes = tuple(t for t in tapes if t is not tape)
 
 
 def _attr_key(value):

@@ -5,14 +5,24 @@ The walk itself is `minigraph.autodiff.backward`, the same for tapes and graphs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from minigraph.autodiff import Backward, backward, backward_in_graph, variable_key
-from minigraph.errors import FailedPreconditionError, InvalidArgumentError, UnconnectedError, UnsupportedError
-from minigraph.graph import Value, current_graph
+import numpy as np
+
+from minigraph import ops
+from minigraph.autodiff import Backward, backward, backward_in_graph, is_differentiable, reachable, variable_key
+from minigraph.errors import (FailedPreconditionError, InvalidArgumentError, ShapeError, UnconnectedError,
+                              UnsupportedError)
+from minigraph.graph import Graph, Value, current_graph
+from minigraph.ops.dispatch import import_tensor
+from minigraph.ops.state import variables_read
 from minigraph.run import eager
 from minigraph.run.variable import Variable
+from minigraph.spec import fits
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
 
@@ -58,16 +68,17 @@ class GradientTape:
         self._connected: set[int] = set()
         self._recording = False
         self._used = False
-        self._graph = None
-        self._graph_start = 0
-        #: The last backward walk, with every gradient's contributions.
-        self.last: Backward | None = None
+        self._thread = 0
+        #: While a graph is being built: the graph, and where in it recording began last.
+        self._graph: Graph | None = None
+        self._began = 0
+        #: What `why_none` tells of: identities of what the last walk reached, and why it stopped where it did.
+        self._reached: set[int] | None = None
+        self._blocked: dict[int, str] = {}
 
     # -- recording
     def __enter__(self) -> GradientTape:
         self._graph = current_graph()
-        if self._graph is not None:
-            self._graph_start = len(self._graph.nodes)
         self._start()
         return self
 
@@ -79,35 +90,48 @@ class GradientTape:
             raise FailedPreconditionError("this GradientTape is recording already", where="tf.GradientTape",
                                           fix="use a second tape for nested gradients")
         self._recording = True
-        eager.tapes.append(self)
+        if self._graph is not None:
+            self._began = len(self._graph.nodes)
+        else:
+            self._thread = threading.get_ident()
+            eager.open_tape(self)
 
     def _stop(self) -> None:
         if self._recording:
+            self._calls = self._recorded()
             self._recording = False
-            eager.tapes.remove(self)
-            if self._graph is not None:
-                self._calls = list(self._graph.nodes[self._graph_start:])
+            eager.close_tape(self)
+
+    def _recorded(self) -> list:
+        """All calls so far."""
+        if self._recording and self._graph is not None:
+            return self._calls + self._graph.nodes[self._began:]
+        return self._calls
 
     def record(self, op, inputs: Sequence[Tensor], outputs: Sequence[Tensor], attrs: dict) -> None:
         """Called for every eager op while recording; keeps those that depend on something watched."""
+        if self._thread != threading.get_ident():
+            return
         connected = self._connected
+        found = False
         for tensor in inputs:
             variable = getattr(tensor, "variable", None)
-            if variable is not None:
-                if (self._watch_variables and variable.trainable) or id(variable) in self._watched:
-                    self._watched[id(variable)] = variable
-                    break
-            elif id(tensor) in connected:
-                break
-        else:
-            return
-        self._calls.append(Call(op, inputs, outputs, attrs))
-        connected.update(map(id, outputs))
+            if variable is None:
+                found = found or id(tensor) in connected
+            elif self._follows_variable(variable):
+                self._watched[id(variable)] = variable
+                found = True
+        if found:
+            self._calls.append(Call(op, inputs, outputs, attrs))
+            connected.update(map(id, outputs))
+
+    def _follows_variable(self, variable: Variable) -> bool:
+        return (self._watch_variables and variable.trainable) or id(variable) in self._watched
 
     def follows(self, tensors: Sequence[Tensor], variables: Sequence[Variable]) -> bool:
         """Whether a call on `tensors` that reads `variables` would be recorded."""
-        return any(id(t) in self._connected for t in tensors) or any(
-            (self._watch_variables and v.trainable) or id(v) in self._watched for v in variables)
+        return self._thread == threading.get_ident() and (
+            any(id(t) in self._connected for t in tensors) or any(map(self._follows_variable, variables)))
 
     def watch(self, tensor: Any) -> None:
         """Follow `tensor` (or a nest of tensors) too.
@@ -126,34 +150,34 @@ class GradientTape:
                                            fix="tf.cast(x, tf.float32) before watching")
             self._watched[id(item)] = item
             self._connected.add(id(item))
+            if self._graph is not None and not isinstance(item, Variable):
+                # As a constant of the graph it must stay this one constant, in branches and loop bodies too.
+                value = import_tensor(self._graph, item)
+                self._graph.watched.update((id(item), id(value)))
+                self._watched[id(value)] = value
 
     def watched_variables(self) -> tuple[Variable, ...]:
-        """The variables used so far, in order of first use."""
-        found = dict(self._watched)
-        if self._graph is not None:
-            nodes = self._graph.nodes[self._graph_start:] if self._recording else self._calls
-            found.update({id(n.attrs["variable"]): n.attrs["variable"] for n in nodes if n.op.name == "read_variable"
-                          and n.attrs["variable"].trainable})
-        return tuple(v for v in found.values() if isinstance(v, Variable))
+        """The variables followed so far, in order of first use."""
+        found = {key: v for key, v in self._watched.items() if isinstance(v, Variable)}
+        if self._graph is not None and self._watch_variables:
+            found.update((id(v), v) for v in variables_read(self._recorded()) if v.trainable)
+        return tuple(found.values())
 
-    def stop_recording(self):
-        """A context inside which nothing is recorded."""
-        from contextlib import contextmanager
-
-        @contextmanager
-        def stopped():
-            self._stop()
-            try:
-                yield
-            finally:
-                self._start()
-        return stopped()
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Inside this `with` nothing is recorded."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
 
     def reset(self) -> None:
-        """Forget everything recorded."""
+        """Forget everything recorded and watched."""
         self._calls, self._watched, self._connected = [], {}, set()
+        self._reached, self._blocked = None, {}
         if self._graph is not None:
-            self._graph_start = len(self._graph.nodes)
+            self._began = len(self._graph.nodes)
 
     # -- differentiating
     def gradient(self, target: Any, sources: Any, output_gradients: Any = None,
@@ -184,86 +208,127 @@ class GradientTape:
                                            where="tape.gradient", got=repr(source)[:80],
                                            wanted="a tf.Variable or a watched tf.Tensor",
                                            fix="x = tf.constant(x); tape.watch(x)")
-        self.last = self._backward(targets, wanted, output_gradients)
+        result = self._backward(targets, wanted, output_gradients)
+        self._reached, self._blocked = set(result.gradients), result.blocked
         self._used = not self._persistent
         results = []
         for source in wanted:
-            found = self.last.gradients.get(variable_key(source))
+            found = result.gradients.get(variable_key(self._in_graph(source)))
             if found is None and unconnected_gradients == "zero":
-                from minigraph.ops import zeros_like
-                found = zeros_like(source)
+                found = ops.zeros_like(source)
             results.append(found)
         if not self._persistent:
             self._calls = []
         return pack_like(sources, results)
 
-    def _backward(self, targets, sources, output_gradients) -> Backward:
+    def _backward(self, targets: list[Tensor], sources: list[Tensor], output_gradients: Any) -> Backward:
         graph = self._graph or next((t.graph for t in targets if isinstance(t, Value)), None)
         if graph is None:
+            followed = self._connected | self._watched.keys()
+            sources = [s for s in sources if variable_key(s) in followed]
             return backward(list(self._calls), targets, self._seeds(targets, output_gradients), sources, variable_key)
-        calls = graph.nodes[self._graph_start:] if self._recording else self._calls
-        calls = list(calls) or list(graph.nodes)
-        return backward_in_graph(graph, calls, targets, lambda: self._seeds(targets, output_gradients), sources)
+        targets = [self._in_graph(t) for t in targets]
+        # A tape opened outside the graph of a Session has seen none of its nodes and follows all of them.
+        calls = self._recorded() if self._graph is not None else list(graph.nodes)
+        followed = set(self._watched)
+        if self._watch_variables:
+            followed.update(id(v) for v in variables_read(calls) if v.trainable)
+        followed = reachable(calls, followed, variable_key)
+        sources = [s for s in map(self._in_graph, sources) if self._graph is None or variable_key(s) in followed]
+        with graph.as_default():
+            return backward_in_graph(graph, calls, targets, lambda: self._seeds(targets, output_gradients), sources)
 
-    def _seeds(self, targets, output_gradients) -> list[Tensor]:
-        from minigraph import ops
-        if output_gradients is None:
-            return [ops.ones_like(t) for t in targets]
-        return [ops.ones_like(t) if g is None else ops.convert_to_tensor(g, dtype=t.dtype)
-                for t, g in zip(targets, flatten(output_gradients), strict=True)]
+    def _in_graph(self, tensor: Tensor) -> Tensor:
+        """A tensor as what it is in the graph the tape follows: a constant, or captured from an enclosing graph."""
+        if self._graph is None or isinstance(tensor, Variable) or getattr(tensor, "graph", None) is self._graph:
+            return tensor
+        known = self._graph.captures if isinstance(tensor, Value) else self._graph.constants
+        found = known.get(id(tensor))
+        return tensor if found is None else found[1]
+
+    def _seeds(self, targets: list[Tensor], output_gradients: Any) -> list[Tensor]:
+        given = [None] * len(targets) if output_gradients is None else flatten(output_gradients)
+        if len(given) != len(targets):
+            raise InvalidArgumentError("output_gradients has another structure than target", where="tape.gradient",
+                                       got=f"{len(given)} gradients", wanted=f"{len(targets)}, one per target",
+                                       fix="give one gradient (or None) for each target")
+        seeds = []
+        for target, gradient in zip(targets, given, strict=True):
+            if gradient is None:
+                seeds.append(ops.ones_like(target))
+                continue
+            seeds.append(ops.convert_to_tensor(gradient, dtype=target.dtype))
+            if not fits(target.shape, seeds[-1].shape) and not fits(seeds[-1].shape, target.shape):
+                raise ShapeError("an output gradient has another shape than its target", where="tape.gradient",
+                                 got=str(seeds[-1].shape), wanted=str(target.shape),
+                                 fix="a gradient has the shape of what it is the gradient of")
+        return seeds
 
     def why_none(self, source: Tensor) -> str:
         """Why the last `gradient` gave None for `source`, in words."""
-        key = variable_key(source)
+        key = variable_key(self._in_graph(source))
         name = getattr(source, "name", None) or "this tensor"
-        if self.last is None:
+        if self._reached is None:
             return "gradient() has not been called on this tape yet"
-        if self.last.gradients.get(key) is not None:
+        if key in self._reached:
             return f"{name} has a gradient"
-        if key in self.last.blocked:
-            return f"{name} is connected, but {self.last.blocked[key]}"
+        if not is_differentiable(source):
+            return f"{name} is {source.dtype.name}: only floating and complex tensors have gradients"
+        if key in self._blocked:
+            return f"{name} is connected, but {self._blocked[key]}"
         if isinstance(source, Variable):
-            if not source.trainable:
-                return f"variable {name} is not trainable, so the tape did not watch it: tape.watch(variable)"
+            if key not in self._watched and not (self._watch_variables and source.trainable):
+                return f"variable {name} is not watched: it is not trainable, or the tape was opened with " \
+                       "watch_accessed_variables=False; tape.watch(variable) follows it"
             return f"variable {name} was not used to compute the target while the tape was recording"
-        if key not in self._watched:
+        if key not in self._watched and key not in self._connected and self._graph is None:
             return f"{name} is not a variable and was not watched: call tape.watch(x) before using it"
-        return f"{name} was watched but the target does not depend on it"
+        return f"the target does not depend on {name}"
 
-    def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none",
-                 parallel_iterations=None, experimental_use_pfor: bool = True) -> Any:
-        """d target[i] / d source for every element i: shape target.shape + source.shape."""
-        from minigraph import ops
-        if not self._persistent:
-            self._used = False
+    def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none", parallel_iterations=None,
+                 experimental_use_pfor: bool = True) -> Any:
+        """d target[i] / d source for every element i: shape target.shape + source.shape.
+
+        `parallel_iterations` and `experimental_use_pfor` are hints of how to compute it; they change no result.
+        """
         target = _target(target)
         size = target.spec.size
         if size is None:
             raise UnsupportedError("jacobian: the target's shape must be known", where="tape.jacobian",
-                                   got=str(target.shape), fix="compute the jacobian eagerly")
+                                   got=str(target.shape), wanted="known sizes", fix="compute the jacobian eagerly")
+        unit = np.eye(size, dtype=target.dtype.numpy_dtype).reshape(size, *target.shape)
+        rows = self._rows(target, sources, unit, unconnected_gradients)
+        return pack_like(sources, [
+            None if parts[0] is None else ops.reshape(ops.stack(parts), [*target.shape, *source.shape])
+            for source, parts in zip(flatten(sources), rows, strict=True)])
+
+    def batch_jacobian(self, target: Tensor, source: Tensor, unconnected_gradients: str = "none",
+                       parallel_iterations=None, experimental_use_pfor: bool = True) -> Tensor | None:
+        """d target[b, i] / d source[b, j] for samples that do not influence each other: shape (b, i…, j…)."""
+        target = _target(target)
+        if target.spec.size is None or not target.shape or target.shape[:1] != source.shape[:1]:
+            raise ShapeError("batch_jacobian: target and source have one batch axis in common", where="tape.batch_jacobian",
+                             got=f"target {target.shape}, source {source.shape}", wanted="equal, known first sizes",
+                             fix="use tape.jacobian")
+        batch, inner = target.shape[0], tuple(target.shape[1:])
+        size = math.prod(inner)
+        unit = np.eye(size, dtype=target.dtype.numpy_dtype).reshape(size, 1, *inner)
+        parts = self._rows(target, source, np.broadcast_to(unit, (size, batch, *inner)), unconnected_gradients)[0]
+        if parts[0] is None:
+            return None
+        return ops.reshape(ops.stack(parts, 1), [batch, *inner, *source.shape[1:]])
+
+    def _rows(self, target: Tensor, sources: Any, seeds: np.ndarray, unconnected_gradients: str) -> list[tuple]:
+        """For each source its gradients for all seeds."""
         persistent, self._persistent = self._persistent, True
-        rows: list[list] = []
         try:
-            import numpy as np
-            for i in range(size):
-                seed = np.zeros(size, target.dtype.numpy_dtype)
-                seed[i] = 1
-                rows.append(flatten(self.gradient(target, sources, ops.convert_to_tensor(seed.reshape(target.shape)),
-                                                  unconnected_gradients)))
+            rows = [flatten(self.gradient(target, sources, ops.convert_to_tensor(seed), unconnected_gradients))
+                    for seed in seeds]
         finally:
             self._persistent = persistent
-            self._used = not persistent
-        found = []
-        for source, parts in zip(flatten(sources), zip(*rows, strict=True), strict=True):
-            found.append(None if parts[0] is None
-                         else ops.reshape(ops.stack(parts), list(target.shape) + list(source.shape)))
-        return pack_like(sources, found)
-
-    def __getattr__(self, name: str):
-        if name == "batch_jacobian":
-            raise UnsupportedError("GradientTape.batch_jacobian is not supported", where="tf.GradientTape",
-                                   fix="use tape.jacobian")
-        raise AttributeError(name)
+        if not persistent:
+            self._used, self._calls = True, []
+        return list(zip(*rows, strict=True)) if rows else [(None,)] * len(flatten(sources))
 
 
 def _target(tensor: Any) -> Tensor:

@@ -514,13 +514,13 @@ class EagerRecorder:
         self._outer: recording.Recorder | None = None
 
     def __enter__(self) -> EagerRecorder:
-        eager.tapes.append(self)
+        eager.open_tape(self)
         autodiff.listeners.append(self)
         self._outer, recording.active = recording.active, self
         return self
 
     def __exit__(self, *error) -> None:
-        eager.tapes.remove(self)
+        eager.close_tape(self)
         autodiff.listeners.remove(self)
         recording.active = self._outer
         self._flush(self._pending)

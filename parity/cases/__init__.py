@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from parity.case import Case
 from parity.cases import (
-    composites, elementwise, indexing, keras_functions, layers, products, random, reductions, shapes, softmax,
+    composites, elementwise, indexing, keras_functions, layers, networks, products, random, reductions, shapes, softmax,
 )
 
 #: Every case. Tests, benchmarks and the report read this list.
 CASES: tuple[Case, ...] = (
     *elementwise.CASES, *reductions.CASES, *products.CASES, *shapes.CASES, *indexing.CASES, *softmax.CASES,
-    *random.CASES, *composites.CASES, *keras_functions.CASES, *layers.CASES,
+    *random.CASES, *composites.CASES, *keras_functions.CASES, *layers.CASES, *networks.CASES,
 )
 
 
@@ -28,7 +28,8 @@ def select(ops: Iterable[str] = ()) -> list[Case]:
     for name in wanted:
         found = [c for c in CASES if name in (c.op, c.op.rpartition(".")[2], c.name)]
         if not found:
+            close = did_you_mean(name, {c.op for c in CASES}).partition("known:")[0].strip()
             raise UnknownNameError(f"no parity case is called {name!r}", got=name,
-                                   fix=did_you_mean(name, {c.op for c in CASES}))
+                                   fix=close or "python -m parity without --only shows the name of every op")
         chosen += [c for c in found if c not in chosen]
     return chosen if wanted else list(CASES)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from parity.case import Case
-from parity.draw import Draw, fixed, integers, labels_one_hot, normal, numbers, probabilities, uniform, with_margin
+from parity.draw import Draw, fixed, integers, labels_one_hot, normal, numbers, probabilities, single, uniform, with_margin
+from parity.libraries import keras_of
 
 #: name, arguments, where its derivative jumps
 ACTIVATIONS: list[tuple[str, dict, list[float]]] = [
@@ -26,7 +27,7 @@ def _activations() -> list[Case]:
 
 
 def _named(module: str, name: str, options: dict) -> Callable[..., Any]:
-    return lambda tf, *tensors: getattr(getattr(tf.keras, module), name)(*tensors, **options)
+    return lambda tf, *tensors: getattr(getattr(keras_of(tf), module), name)(*tensors, **options)
 
 
 def _text(options: dict) -> str:
@@ -94,42 +95,44 @@ LINES: set[str] = set()
 def _loss(name: str, options: dict) -> Callable[..., Any]:
     def run(tf, y_true, y_pred, *weights):
         # A loss object computes in its own dtype.
-        loss = getattr(tf.keras.losses, name)(dtype=y_pred.dtype.name, **options)
+        loss = getattr(keras_of(tf).losses, name)(dtype=y_pred.dtype.name, **options)
         return loss(y_true, y_pred, *weights)
     return run
 
 
 def _others() -> list[Case]:
-    x: Draw = normal(7, 5)
+    x = normal(7, 5)
     kernel = with_margin(normal(7, 5), [0])
     regularizers = [
-        Case(f"keras.regularizers.{name}", lambda tf, x, n=name, o=options: getattr(tf.keras.regularizers, n)(**o)(x),
-             (kernel,), sums=True)
-        for name, options in [("L1", {"l1": 0.25}), ("L2", {"l2": 0.25}), ("L1L2", {"l1": 0.5, "l2": 0.125}),
-                              ("OrthogonalRegularizer", {"factor": 0.25})]]
+        Case(f"keras.regularizers.{name}", lambda tf, x, n=name, o=options: getattr(keras_of(tf).regularizers, n)(**o)(x),
+             (draw,), sums=True)
+        for name, options, draw in [
+            ("L1", {"l1": 0.25}, kernel), ("L2", {"l2": 0.25}, kernel), ("L1L2", {"l1": 0.5, "l2": 0.125}, kernel),
+            # Keras's own computes in float32 only.
+            ("OrthogonalRegularizer", {"factor": 0.25}, single(kernel))]]
     constraints = [
-        Case(f"keras.constraints.{name}", lambda tf, x, n=name, o=options: getattr(tf.keras.constraints, n)(**o)(x),
+        Case(f"keras.constraints.{name}", lambda tf, x, n=name, o=options: getattr(keras_of(tf).constraints, n)(**o)(x),
              (x,), flat="applied after training steps")
         for name, options in [("MaxNorm", {"max_value": 1.5}), ("NonNeg", {}), ("UnitNorm", {}), ("MinMaxNorm", {
             "min_value": 0.5, "max_value": 1.0, "rate": 0.75})]]
     initializers = [
         Case(f"keras.initializers.{name}", lambda tf, s, n=name, o=options: tf.convert_to_tensor(getattr(
-            tf.keras.initializers, n)(**o)((7, 5))), (fixed(0, "int32"),), flat="initial weights", static=True)
+            keras_of(tf).initializers, n)(**o)((7, 5))), (fixed(0, "int32"),), flat="initial weights", static=True)
         for name, options in [
             ("Zeros", {}), ("Ones", {}), ("Constant", {"value": 1.5}), ("Identity", {"gain": 2.0}),
             *((n, {"seed": 3}) for n in (
                 "RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotNormal", "GlorotUniform", "HeNormal",
-                "HeUniform", "LecunNormal", "LecunUniform", "Orthogonal"))]]
+                "HeUniform", "LecunNormal", "LecunUniform"))]]
     schedules = [
         Case(f"keras.optimizers.schedules.{name}", lambda tf, step, n=name, a=arguments: [
-            tf.convert_to_tensor(getattr(tf.keras.optimizers.schedules, n)(*a)(s)) for s in tf.unstack(step, 6)],
+            tf.convert_to_tensor(getattr(keras_of(tf).optimizers.schedules, n)(*a)(s)) for s in tf.unstack(step, 6)],
              (fixed([0, 1, 9, 10, 25, 200], "int64"),), flat="learning rates", static=True)
         for name, arguments in [
             ("ExponentialDecay", (0.1, 10, 0.9)), ("InverseTimeDecay", (0.1, 10, 0.5)),
             ("PolynomialDecay", (0.1, 100, 0.01, 2.0)), ("CosineDecay", (0.1, 100)),
             ("CosineDecayRestarts", (0.1, 20)), ("PiecewiseConstantDecay", ([5, 50], [0.1, 0.05, 0.01]))]]
     accuracies = [
-        Case(f"keras.metrics.{name}", lambda tf, y, p, n=name: getattr(tf.keras.metrics, n)(y, p), inputs,
+        Case(f"keras.metrics.{name}", lambda tf, y, p, n=name: getattr(keras_of(tf).metrics, n)(y, p), inputs,
              flat="true or false")
         for name, inputs in [
             ("binary_accuracy", YES_NO), ("categorical_accuracy", YES_NO),

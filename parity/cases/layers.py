@@ -6,12 +6,13 @@ from typing import Any
 
 from parity.case import Case
 from parity.draw import Draw, normal, ties, uniform, with_margin
+from parity.libraries import keras_of
 
 
 def _layer(name: str, draw: Draw | tuple[Draw, ...], variant: str = "", edge: bool = False, second: bool = True,
            training: bool | None = None, **options: Any) -> Case:
     def make(tf, dtype):
-        return getattr(tf.keras.layers, name)(dtype=dtype, **options)
+        return getattr(keras_of(tf).layers, name)(dtype=dtype, **options)
 
     def run(tf, layer, *inputs):
         given = {} if training is None else {"training": training}
@@ -32,7 +33,7 @@ CASES = [
     _layer("Dense", normal(1, 1), "one number", units=1, edge=True),
     _layer("Dense", normal(0, 4), "empty", units=3, edge=True, second=False),
     _layer("Activation", SMOOTH, activation="relu"),
-    _layer("Activation", SMOOTH, "gelu", activation="gelu", edge=True),
+    _layer("Activation", SMOOTH, "swish", activation="swish", edge=True),
     _layer("Flatten", normal(2, 3, 4)),
     _layer("Flatten", normal(0, 3, 4), "empty", edge=True),
     _layer("Reshape", normal(2, 12), target_shape=(3, -1)),

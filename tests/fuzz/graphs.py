@@ -535,7 +535,7 @@ def repeated(maker: Maker) -> Number:
     x = maker.pick("float")
     rounds = int(maker.rng.integers(0, 4))
     result = ops.while_loop(lambda i, v: i < rounds, lambda i, v: (i + 1, ops.tanh(v) * 0.5 + v * 0.5),
-                            (ops.constant(0), x.value))[1]
+                            (ops.constant(0), x.value), maximum_iterations=3)[1]
     return rounded(result, max(x.bound, 1), x.error + 16 * UNIT[x.value.dtype.name] * (x.bound + 1))
 
 

@@ -78,7 +78,7 @@ def test_random_shapes(shape, draw, kind):
 @pytest.mark.parametrize(("shape", "axes"), [
     ((2 * ROW_CHUNK + 1,), (0,)), ((3, 5 * ROW_CHUNK + 7), (1,)), ((4 * COLUMN_CHUNK + 5, 3), (0,)),
     ((1024, 10), (0,)), ((700, 600), (0,)), ((2, 520, 1030), (1,)), ((40, 3, 900), (0, 2)),
-    ((5, 4000, 2), (1,)), ((3000, 2, 8), (0, 2))])
+    ((5, 4000, 2), (1,)), ((3000, 2, 8), (0, 2)), ((512, 2), (0,)), ((3, 4096, 2), (1,)), ((1536, 2), (0,))])
 @pytest.mark.parametrize("kind", ["sum", "mean", "max"])
 def test_long_axes(kind, shape, axes):
     """Several chunks, tiles and passes; the same bits on any number of threads."""

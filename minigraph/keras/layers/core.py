@@ -44,7 +44,7 @@ class InputLayer(Layer):
         self.batch_shape = tuple(batch_shape)
         self.built = True
         call = LayerCall(self, (), {})
-        tensor = KerasTensor(self.batch_shape, self.dtype, name=self.name, call=call)
+        tensor = KerasTensor(self.batch_shape, self.dtype, name=name, call=call)
         call.outputs, call.structure = [tensor], tensor
         self.calls.append(call)
 
@@ -138,6 +138,7 @@ class Activation(Layer):
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
+        self.built = True
 
     def call(self, inputs):
         return self.activation(inputs)
@@ -162,6 +163,7 @@ class Dropout(Layer):
         self.rate, self.noise_shape, self.seed = rate, noise_shape, seed
         if rate > 0:
             self.seed_generator = SeedGenerator(seed)
+        self.built = True
 
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
@@ -351,6 +353,7 @@ class ReLU(Layer):
     def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+        self.built = True
 
     def call(self, inputs):
         return activations.relu(inputs, negative_slope=self.negative_slope, max_value=self.max_value,
@@ -367,6 +370,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **kwargs):
         super().__init__(**kwargs)
         self.negative_slope = negative_slope
+        self.built = True
 
     def call(self, inputs):
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
@@ -381,6 +385,7 @@ class ELU(Layer):
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = alpha
+        self.built = True
 
     def call(self, inputs):
         return activations.elu(inputs, alpha=self.alpha)
@@ -395,6 +400,7 @@ class Softmax(Layer):
     def __init__(self, axis: int = -1, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
+        self.built = True
 
     def call(self, inputs):
         return activations.softmax(inputs, axis=self.axis)
@@ -405,6 +411,10 @@ class Softmax(Layer):
 
 class Identity(Layer):
     """output = input"""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
 
     def call(self, inputs):
         return inputs

@@ -196,7 +196,8 @@ def categorical_crossentropy(
         "class numbers need sparse_categorical_crossentropy, or keras.utils.to_categorical first",
     )
     if label_smoothing:
-        t = t * (1.0 - label_smoothing) + label_smoothing / t.shape[-1]
+        classes = ops.cast(ops.shape(t)[-1], t.dtype) if t.shape[-1] is None else t.shape[-1]
+        t = t * (1.0 - label_smoothing) + label_smoothing / classes
     p, from_logits = find_logits(p, from_logits, "softmax", "categorical_crossentropy")
     if from_logits:
         return ops.softmax_cross_entropy_with_logits(labels=t, logits=p, axis=axis)

@@ -1,0 +1,145 @@
+"""The courses' dense networks B1 to B5, each as a function that trains it on either library and gives the losses.
+
+Both libraries start from the same seed, so that initial weights, and the masks of Dropout, are the same numbers;
+both see the same batches. The digits are made up: a blurred shape per class, and noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from parity.case import Case
+from parity.draw import Fixed
+from parity.libraries import keras_of, minigraph
+
+SEED = 11
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that is trained on both libraries.
+
+    Attributes:
+        curve: `curve(tf, steps)` gives the loss of each step.
+        parameters: how many numbers it learns, as the courses state.
+        step: its loss as a case, to look for the first op that diverges; None for a script without a model.
+    """
+
+    name: str
+    curve: Callable[[Any, int], np.ndarray]
+    parameters: int
+    step: Case | None = None
+
+    @property
+    def op(self) -> str:
+        return self.name
+
+
+def _people(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ages scaled to 0–1, and whether the person had side effects: 5 % of those under 65, 95 % of the others."""
+    ages = rng.integers(13, 101, count)
+    effects = (rng.random(count) < np.where(ages < 65, 0.05, 0.95)).astype(np.int64)
+    return ((ages[:, None] - 13) / 87).astype(np.float32), effects
+
+
+def _digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 28, 28, 1) of numbers 0–1 and their classes."""
+    shapes = np.random.default_rng(0).random((10, 7, 7)).repeat(4, axis=1).repeat(4, axis=2) ** 3
+    labels = rng.integers(0, 10, count)
+    images = np.clip(shapes[labels] + 0.3 * rng.random((count, 28, 28)), 0, 1)
+    return images[..., None].astype(np.float32), labels
+
+
+def _one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[labels]
+
+
+def _batches(make: Callable, batch: int, steps: int, one_hot: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same batches each time; the last of an epoch of ten is smaller, as in real data."""
+    rng = np.random.default_rng(SEED)
+    found = []
+    for step in range(steps):
+        x, labels = make(rng, batch * 3 // 4 if step % 10 == 9 else batch)
+        found.append((x, _one_hot(labels) if one_hot else labels))
+    return found
+
+
+def _clinical_trial(keras: Any) -> Any:
+    return keras.Sequential([
+        keras.Input((1,)), keras.layers.Dense(16, activation="relu"), keras.layers.Dense(32, activation="relu"),
+        keras.layers.Dense(2, activation="softmax")])
+
+
+def _mlp(keras: Any, widths: tuple[int, ...], dropout: float = 0.0) -> Any:
+    layers = [keras.Input((28, 28, 1)), keras.layers.Reshape((784,))]
+    for width in widths:
+        layers += [keras.layers.Dense(width), keras.layers.Activation("relu")]
+        layers += [keras.layers.Dropout(dropout)] if dropout else []
+    return keras.Sequential([*layers, keras.layers.Dense(10), keras.layers.Activation("softmax")])
+
+
+def _trained(model: Callable, loss: str, learning_rate: float, make: Callable, batch: int, one_hot: bool = False
+             ) -> Callable[[Any, int], np.ndarray]:
+    """A curve by `train_on_batch` of a compiled Keras model."""
+    def curve(tf: Any, steps: int) -> np.ndarray:
+        keras = keras_of(tf)
+        keras.utils.set_random_seed(SEED)
+        built = model(keras)
+        built.compile(optimizer=keras.optimizers.Adam(learning_rate=learning_rate), loss=loss)
+        # Keras gives the mean over the steps so far; without metrics to reset, each step's own loss is wanted.
+        losses = []
+        for x, y in _batches(make, batch, steps, one_hot):
+            built.reset_metrics()
+            losses.append(float(np.asarray(built.train_on_batch(x, y))))
+        return np.array(losses)
+    return curve
+
+
+def _softmax_regression(tf: Any, steps: int) -> np.ndarray:
+    """The TF1 script: placeholders, two variables, the mean cross-entropy, gradient descent in a session."""
+    v1 = tf.compat.v1
+    with (tf.Graph() if tf is minigraph() else v1.Graph()).as_default():
+        x = v1.placeholder(tf.float32, [None, 784])
+        y = v1.placeholder(tf.float32, [None, 10])
+        w, b = v1.Variable(tf.zeros([784, 10])), v1.Variable(tf.zeros([10]))
+        logits = tf.matmul(x, w) + b
+        loss = tf.reduce_mean(v1.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+        train = v1.train.GradientDescentOptimizer(0.1).minimize(loss)
+        with v1.Session() as session:
+            session.run(v1.global_variables_initializer())
+            losses = [session.run([loss, train], feed_dict={x: images.reshape(-1, 784), y: targets})[0]
+                      for images, targets in _batches(_digits, 100, steps, one_hot=True)]
+    return np.array(losses, np.float64)
+
+
+def _step(name: str, model: Callable, loss: str, make: Callable, batch: int, one_hot: bool = False) -> Case:
+    """The loss of one batch, with the model as the layer: its gradients are those of the training step."""
+    x, y = _batches(make, batch, 1, one_hot)[0]
+
+    def run(tf, built, images, targets):
+        found = keras_of(tf).losses.get(loss)(targets, built(images))
+        return tf.reduce_mean(found)
+    return Case(name, run, (Fixed(lambda rng: x), Fixed(lambda rng: y)), "one step", wrt=(), sums=True, second=False,
+                layer=lambda tf, dtype: model(keras_of(tf)))
+
+
+def _network(name: str, model: Callable, parameters: int, loss: str, learning_rate: float, make: Callable, batch: int,
+             one_hot: bool = False) -> Network:
+    return Network(name, _trained(model, loss, learning_rate, make, batch, one_hot), parameters,
+                   _step(name, model, loss, make, batch, one_hot))
+
+
+SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"
+NETWORKS = [
+    _network("B1 clinical trial", _clinical_trial, 642, SPARSE, 1e-4, _people, 10),
+    Network("B2 softmax regression", _softmax_regression, 7850),
+    _network("B3 MLP 256-128", lambda keras: _mlp(keras, (256, 128)), 235_146, SPARSE, 1e-3, _digits, 32),
+    _network("B4 MLP 512-256-128", lambda keras: _mlp(keras, (512, 256, 128)), 567_434, DENSE, 1e-3, _digits, 128, True),
+    _network("B5 with dropout", lambda keras: _mlp(keras, (512, 256, 128), 0.2), 567_434, DENSE, 1e-3, _digits, 128,
+             True),
+]
+CASES = [network.step for network in NETWORKS if network.step is not None]

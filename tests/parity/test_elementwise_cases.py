@@ -1,0 +1,14 @@
+"""Element-wise ops, alone, broadcast, at the edges: minigraph against TensorFlow."""
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from parity.cases import elementwise  # noqa: E402 - needs TensorFlow
+from tests.parity.agreement import assert_agrees, parameters  # noqa: E402
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("case", parameters(elementwise.CASES))
+def test_case(case, request):
+    assert_agrees(case, request)
