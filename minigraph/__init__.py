@@ -36,8 +36,8 @@ newaxis = None
 #: Loaded when first used, to keep `import minigraph` light.
 _LAZY = {
     "keras": "minigraph.keras", "nn": "minigraph.nn", "math": "minigraph.math", "random": "minigraph.random",
-    "linalg": "minigraph.linalg", "compat": "minigraph.compat", "data": "minigraph.data", "train": "minigraph.train",
-    "losses": "minigraph.losses", "layers": "minigraph.layers", "debugging": "minigraph.debugging", "autograph": "minigraph.autograph",
+    "linalg": "minigraph.linalg", "compat": "minigraph.compat", "data": "minigraph.data", "train": "minigraph.compat.v1.train",
+    "losses": "minigraph.keras.losses", "metrics": "minigraph.keras.metrics", "autograph": "minigraph.autograph",
     "initializers": "minigraph.keras.initializers", "optimizers": "minigraph.keras.optimizers", "config": "minigraph.config",
     "lowering": "minigraph.lowering", "nest": "minigraph.tree",
 }
@@ -50,8 +50,8 @@ _LAZY_NAMES = {
     "enable_eager_execution": "minigraph.session", "executing_eagerly": "minigraph.session",
     "global_variables": "minigraph.session", "trainable_variables": "minigraph.session",
     "gradients": "minigraph.autodiff", "step": "minigraph.stepper", "record": "minigraph.stepper",
-    "init_scope": "minigraph.session", "set_random_seed": "minigraph.session", "get_variable": "minigraph.session",
-    "variable_scope": "minigraph.session", "norm": "minigraph.linalg",
+    "init_scope": "minigraph.session", "get_variable": "minigraph.compat.v1",
+    "variable_scope": "minigraph.compat.v1", "set_random_seed": "minigraph.compat.v1", "norm": "minigraph.linalg",
 }
 
 

@@ -120,7 +120,7 @@ class Node:
 
 
 def _value_name(value: Value) -> str:
-    return value.node.name if value.index == 0 else value.name
+    return value.node.op.output_name(value)
 
 
 def _shape_text(shape) -> str:

@@ -7,14 +7,14 @@ the order backpropagation reaches them, then the fused nodes of the compiled pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from parity.libraries import minigraph, tensorflow
-from parity.tolerances import ulps
+from parity.tolerances import FACTOR, ulps
 from parity.ways import Built
 
 #: A node this far from TensorFlow, in ULP of its largest number, is where the two part.
@@ -71,10 +71,23 @@ def first_divergence(built: Built) -> Divergence | None:
 
 def _against_tensorflow(node: Any, inputs: list[np.ndarray], ours: Sequence[np.ndarray]) -> Iterator[Divergence]:
     tf = tensorflow()
-    for mine, theirs in zip(ours, _lowered(node, [tf.constant(a) for a in inputs]), strict=True):
-        distance = _distance(mine, np.asarray(theirs))
+    found = [np.asarray(t) for t in _lowered(node, [tf.constant(a) for a in inputs])]
+    exact = _in_float64(lambda wide: _lowered(node, wide), inputs, found)
+    for mine, theirs, truth in zip(ours, found, exact, strict=True):
+        distance = _distance(mine, theirs, truth, inputs)
         if distance > PARTED:
-            yield Divergence("op", node, inputs, mine, np.asarray(theirs), distance)
+            yield Divergence("op", node, inputs, mine, theirs, distance)
+
+
+def _in_float64(compute: Callable[[list], Sequence[Any]], inputs: Sequence[np.ndarray], otherwise: Sequence[np.ndarray]
+                ) -> list[np.ndarray]:
+    """What TensorFlow gives for the inputs in float64; its float32 result where an op has no such form."""
+    tf = tensorflow()
+    try:
+        wide = compute([tf.constant(a.astype(np.float64) if a.dtype == np.float32 else a) for a in inputs])
+    except (TypeError, ValueError, tf.errors.OpError):
+        return list(otherwise)
+    return [np.asarray(t) if np.shape(t) == o.shape else o for t, o in zip(wide, otherwise, strict=True)]
 
 
 def _lowered(node: Any, inputs: list) -> list:
@@ -96,20 +109,26 @@ def _gradient_rules(graph: Any, known: dict[int, np.ndarray]) -> Iterator[Diverg
             if not positions or node.op.stateful:
                 continue
             inputs = [known[id(v)] for v in node.inputs]
-            tensors = [tf.constant(a) for a in inputs]
             seeds = [walk.gradients.get(variable_key(v)) for v in node.outputs]
-            with tf.GradientTape() as tape:
-                tape.watch([tensors[i] for i in positions])
-                found = _lowered(node, tensors)
-            used = [(y, known[id(g)]) for y, g in zip(found, seeds, strict=True) if g is not None]
+            given = [None if g is None else known[id(g)] for g in seeds]
+
+            def slopes(tensors, node=node, positions=positions, given=given):
+                sources = [tensors[i] for i in positions]
+                with tf.GradientTape() as tape:
+                    tape.watch(sources)
+                    found = _lowered(node, tensors)
+                used = [(y, tf.cast(g, y.dtype)) for y, g in zip(found, given, strict=True) if g is not None]
+                rules = tape.gradient([y for y, _ in used], sources, [g for _, g in used])
+                return [tf.zeros_like(x) if g is None else tf.convert_to_tensor(g)
+                        for x, g in zip(sources, rules, strict=True)]
             try:
-                rules = tape.gradient([y for y, _ in used], [tensors[i] for i in positions], [g for _, g in used])
+                found = [np.asarray(t) for t in slopes([tf.constant(a) for a in inputs])]
             except LookupError:  # TensorFlow has no gradient for this op.
                 continue
-            for position, theirs in zip(positions, rules, strict=True):
+            exact = _in_float64(slopes, inputs, found)
+            for position, theirs, truth in zip(positions, found, exact, strict=True):
                 mine = known[id(terms[id(node), position])]
-                theirs = np.zeros_like(mine) if theirs is None else np.asarray(tf.convert_to_tensor(theirs))
-                distance = _distance(mine, theirs)
+                distance = _distance(mine, theirs, truth, [*inputs, *(g for g in given if g is not None)])
                 if distance > PARTED:
                     yield Divergence(f"gradient rule for input {position} of", node, inputs, mine, theirs, distance)
 
@@ -140,21 +159,27 @@ def _fused_nodes(built: Built) -> Iterator[Divergence]:
         known.update({id(v): a for v, a in zip(node.outputs, ours, strict=True)})
 
 
-def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """How far apart, in ULP of the largest number; infinite where dtypes, shapes or exact numbers differ."""
+def _distance(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray, inputs: Sequence[np.ndarray]) -> float:
+    """How much farther than twice TensorFlow's own error, in ULP of the largest number.
+
+    Infinite where dtypes, shapes or exact numbers differ.
+    """
     if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
         return np.inf
     if ours.dtype.kind == "c":
-        ours, theirs = ours.view(ours.real.dtype), theirs.view(theirs.real.dtype)
+        ours, theirs, truth = (a.view(a.real.dtype) for a in (ours, theirs, truth))
     if ours.dtype.kind != "f":
         return 0.0 if (ours == theirs).all() else np.inf
     if ours.dtype == np.float64:
-        largest = np.abs(theirs[np.isfinite(theirs)]).max(initial=0)
+        # There is no wider truth: a sum may lose what its terms round away.
+        largest = np.abs(theirs[np.isfinite(theirs)]).max(initial=0) + 1e-2 * max(
+            (np.abs(a[np.isfinite(a)]).max(initial=0) for a in inputs if a.dtype.kind == "f"), default=0)
         with np.errstate(invalid="ignore"):
             far = np.where(ours == theirs, 0, np.abs(ours - theirs))
             far = np.where(np.isnan(ours) & np.isnan(theirs), 0, far)
         return PARTED * float(np.nan_to_num(far, nan=np.inf).max(initial=0)) / (PARTED_64 * largest or PARTED_64)
-    return float(ulps(ours.astype(np.float32), theirs.astype(np.float64), whole=True).max(initial=0))
+    errors = [ulps(a.astype(np.float32), truth.astype(np.float64), whole=True).max(initial=0) for a in (ours, theirs)]
+    return float(np.nan_to_num(errors[0] - FACTOR * errors[1], nan=0.0, posinf=np.inf))
 
 
 def _show(array: np.ndarray) -> str:

@@ -21,6 +21,8 @@ FEW = {
     "gradient": 8.0,
     # And a second derivative through all of these twice.
     "second": 16.0,
+    # The parameters after a hundred updates, each rounded several times.
+    "path": 16.0,
 }
 #: float64: relative to the element, and relative to the largest element of the tensor.
 LOGIC = (1e-12, 1e-13)
@@ -37,7 +39,10 @@ class Wider:
 
 
 #: (op, what is compared) -> more ULP in float32.
-WIDER_ULP: dict[tuple[str, str], Wider] = {}
+WIDER_ULP: dict[tuple[str, str], Wider] = {
+    ("keras.optimizers.Nadam", "path"): Wider(
+        64, "1 − β₂ᵗ keeps few digits in the first steps: one ULP of β₂ᵗ is up to 60 millionths of a step"),
+}
 #: op -> a larger relative difference in float64.
 WIDER_LOGIC: dict[str, Wider] = {
     name: Wider(1e-7, "TensorFlow rounds constants of gelu and of its gradient to float32, also for float64")

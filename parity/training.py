@@ -63,7 +63,7 @@ def run_optimizer(case: OptimizerCase, quick: bool = False) -> Result:
             mine, other = ulps(a, c, whole=True).max(), ulps(b, c, whole=True).max()
             result.note("value", float(mine), float(other))
             # The libraries round differently at each step, so that TensorFlow's error so far is the measure.
-            allowed = FACTOR * result.worst["value"][1] + few(case.op, "second")
+            allowed = FACTOR * result.worst["value"][1] + few(case.op, "path")
             if mine > allowed and wrong is None:
                 wrong = f"  parameter {i} parts at step {step}: {mine:.1f} ULP from float64, allowed {allowed:.1f}"
     if wrong is not None:

@@ -65,6 +65,10 @@ class Fused(Op):
             )
         return [known[id(v)] for v in attrs["results"]]
 
+    def output_name(self, value):
+        # The name of the node that made it before fusion.
+        return value.node.attrs["results"][value.index].node.name
+
     def shows_attr(self, key, value):
         return key == "members"
 

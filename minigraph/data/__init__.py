@@ -2,7 +2,13 @@
 
 from types import SimpleNamespace as _SimpleNamespace
 
-from minigraph.data.dataset import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset
+from minigraph.data.dataset import (
+    AUTOTUNE,
+    INFINITE_CARDINALITY,
+    UNKNOWN_CARDINALITY,
+    Dataset,
+    MissingNameError,
+)
 
 #: Where TensorFlow 2.3 and earlier kept these names.
 experimental = _SimpleNamespace(
@@ -13,3 +19,15 @@ experimental = _SimpleNamespace(
 )
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "experimental"]
+
+
+def __getattr__(name: str):
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise MissingNameError(
+        f"tf.data.{name} is not supported",
+        where="tf.data",
+        got=name,
+        wanted=", ".join(__all__[:-1]),
+        fix="read the records in Python and hand them to Dataset.from_generator",
+    )

@@ -479,7 +479,7 @@ class Dataset:
         if name.startswith("_"):
             raise AttributeError(name)
         known = [n for n in dir(Dataset) if not n.startswith("_")]
-        raise _NoSuchMethod(
+        raise MissingNameError(
             f"Dataset.{name} is not supported",
             where=f"tf.data.Dataset.{name}",
             got=name,
@@ -488,8 +488,8 @@ class Dataset:
         )
 
 
-class _NoSuchMethod(UnsupportedError, AttributeError):
-    """A method of TensorFlow's Dataset that is not here."""
+class MissingNameError(UnsupportedError, AttributeError):
+    """Something of tf.data that is not here."""
 
 
 def _signature(types: Any, shapes: Any, signature: Any) -> Any:

@@ -23,7 +23,7 @@ from minigraph.spec import Spec, describe
 
 if TYPE_CHECKING:
     from minigraph.compile.emit import Emitter
-    from minigraph.graph import Node
+    from minigraph.graph import Node, Value
     from minigraph.tensor import Tensor
 
 OPS: dict[str, Op] = {}
@@ -138,6 +138,10 @@ class Op:
         return RuntimeError(f"{self.name} stopped at element {position}")
 
     # -- text
+    def output_name(self, value: Value) -> str:
+        """What an output is called where graphs and programs are printed."""
+        return value.node.name if value.index == 0 else value.name
+
     def shows_attr(self, key: str, value) -> bool:
         return value is not None and value is not False and not key.startswith("_")
 

@@ -47,11 +47,15 @@ def _people(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 28, 28, 1) of numbers 0–1 and their classes."""
+    """Images (N, 28, 28, 1) of numbers 0–1 and their classes, a quarter of which are wrong.
+
+    So the loss stays well above 0, where a relative difference would say nothing.
+    """
     shapes = np.random.default_rng(0).random((10, 7, 7)).repeat(4, axis=1).repeat(4, axis=2) ** 3
     labels = rng.integers(0, 10, count)
-    images = np.clip(shapes[labels] + 0.3 * rng.random((count, 28, 28)), 0, 1)
-    return images[..., None].astype(np.float32), labels
+    images = np.clip(0.5 * shapes[labels] + 0.5 * rng.random((count, 28, 28)), 0, 1)
+    wrong = rng.random(count) < 0.25
+    return images[..., None].astype(np.float32), np.where(wrong, rng.integers(0, 10, count), labels)
 
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:

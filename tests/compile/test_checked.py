@@ -1,4 +1,5 @@
-"""The checked runner gives the program's own answers, and notices instructions that do what they do not declare."""
+"""The checked runner gives the program's own answers, and notices instructions that do what they do not
+declare."""
 
 import numpy as np
 import pytest
@@ -123,7 +124,9 @@ def step_program(threads: int = 2):
         x = tf.placeholder(tf.float32, (5, 3), name="x")
         limit = tf.placeholder(tf.int32, (), name="limit")
         hidden = tf.nn.relu(tf.matmul(x, v))
-        _, grown = tf.while_loop(lambda i, h: i < limit, lambda i, h: (i + 1, h * 1.5), (tf.constant(0), hidden))
+        _, grown = tf.while_loop(
+            lambda i, h: i < limit, lambda i, h: (i + 1, h * 1.5), (tf.constant(0), hidden)
+        )
         chosen = tf.cond(tf.reduce_sum(grown) > 10.0, lambda: grown - 10.0, lambda: -grown)
         half = tf.cast(tf.cast(chosen, tf.float16) + 1, tf.float32)
         update = v.assign_add(tf.ones((3, 4)) * 0.5)
@@ -159,19 +162,17 @@ def test_errors_are_the_same_too():
     with pytest.raises(IndexRangeError) as watched:
         run_checked(program, [bad], bounds=False)
     assert str(native.value) == str(watched.value)
-    np.testing.assert_array_equal(run_checked(program, [np.array([1, 0, 1], np.int32)], bounds=False), [[2, 1, 2]])
+    np.testing.assert_array_equal(
+        run_checked(program, [np.array([1, 0, 1], np.int32)], bounds=False), [[2, 1, 2]]
+    )
 
 
 STEP = """
-    import numpy as np
-    import minigraph as tf
-    from minigraph.compile import checked
-    calls = []
-    native = checked.CheckedRunner.__call__
-    checked.CheckedRunner.__call__ = lambda self, control: calls.append(1) or native(self, control)
-    w = [tf.Variable(np.cos(np.arange(n), dtype="f").reshape(s)) for n, s in ((15, (3, 5)), (5, (5,)), (10, (5, 2)), (2, (2,)))]
-    x, y = np.linspace(-1, 1, 21, dtype="f").reshape(7, 3), np.arange(7, dtype=np.int32) % 2
-    rate = tf.constant(0.1)
+    import numpy as np import minigraph as tf from minigraph.compile import checked calls = [] native =
+    checked.CheckedRunner.__call__ checked.CheckedRunner.__call__ = lambda self, control: calls.append(1) or
+    native(self, control) w = [tf.Variable(np.cos(np.arange(n), dtype="f").reshape(s)) for n, s in ((15, (3,
+    5)), (5, (5,)), (10, (5, 2)), (2, (2,)))] x, y = np.linspace(-1, 1, 21, dtype="f").reshape(7, 3),
+    np.arange(7, dtype=np.int32) % 2 rate = tf.constant(0.1)
 
     @tf.function(autograph=False)
     def step(x, y):

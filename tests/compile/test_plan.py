@@ -46,7 +46,12 @@ def test_a_chain_needs_two_places():
 
 def test_what_a_loop_reads_lives_until_its_end():
     emission = Emission()
-    before, flag, first, second = arena(64, "before"), arena(1, "flag"), arena(64, "first"), arena(64, "second")
+    before, flag, first, second = (
+        arena(64, "before"),
+        arena(1, "flag"),
+        arena(64, "first"),
+        arena(64, "second"),
+    )
     emission.items.append(touch([], [before, flag]))
     with Loop(emission, flag):
         emission.items.append(touch([before], [first]))

@@ -108,7 +108,9 @@ def test_in_place_is_allowed_where_the_op_asks_for_it():
     emission.items = [touch([], [x]), touch([x], [out]), touch([out], [])]
     prove(emission, plan(emission))
     emission.items.append(touch([x], []))
-    refused(emission, r"instruction 3 \(touching\) reads x, but bytes 0\.\.64 of it hold something else by now")
+    refused(
+        emission, r"instruction 3 \(touching\) reads x, but bytes 0\.\.64 of it hold something else by now"
+    )
 
 
 # ---------------------------------------------------------------------------- dtypes
@@ -238,7 +240,8 @@ def last_use_reads(emission: Emission, buffer: Buffer) -> bool:
 
 
 def pairs_alive_together(emission: Emission, buffers):
-    """Two buffers that hold a needed value at the same time: `later` is first written while `earlier` is needed."""
+    """Two buffers that hold a needed value at the same time: `later` is first written while `earlier` is
+    needed."""
     for earlier in buffers:
         for later in buffers:
             if later is not earlier and earlier.first < later.first <= earlier.last and last_use_reads(
@@ -285,7 +288,11 @@ def test_an_instruction_that_is_missing_is_noticed():
     noticed = 0
     for i in range(len(training_step().items)):
         emission = training_step()
-        made = {id(a.ref.value) for a in accesses(emission.items.pop(i)) if a.writes and a.ref.buffer.kind == ARENA}
+        made = {
+            id(a.ref.value)
+            for a in accesses(emission.items.pop(i))
+            if a.writes and a.ref.buffer.kind == ARENA
+        }
         wanted = {id(a.ref.value) for item in emission.items[i:] for a in accesses(item) if not a.writes}
         if made & wanted:
             refused(emission, "hold nothing|hold something else")

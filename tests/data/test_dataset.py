@@ -299,3 +299,9 @@ def test_a_dataset_is_not_iterated_inside_a_function():
 
     with pytest.raises(UnsupportedError, match="cannot be iterated inside a traced function"):
         total(minigraph.constant(0, minigraph.int64))
+
+
+def test_other_kinds_of_datasets_are_refused_by_name():
+    with pytest.raises(UnsupportedError, match=r"tf\.data\.TFRecordDataset is not supported"):
+        minigraph.data.TFRecordDataset("file")
+    assert not hasattr(minigraph.data, "TextLineDataset")

@@ -1,7 +1,8 @@
-"""Running random graphs every way there is and comparing: `python -m tests.fuzz.batch --first 0 --seconds 10`.
+"""Running random graphs every way there is and comparing: `python -m tests.fuzz.batch --first 0 --seconds
+10`.
 
-A process of its own, so that a crash is a result and not the end of the test run: each seed is printed before it
-runs. `--seed N` repeats one and prints its graph.
+A process of its own, so that a crash is a result and not the end of the test run: each seed is printed before
+it runs. `--seed N` repeats one and prints its graph.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def by_reference(graph: Graph, inputs: list[Value], arrays: list[np.ndarray]) ->
         if node.op.name == "const":
             found = [np.asarray(node.attrs["value"])]
         elif node.op.name in ("cond", "while_loop"):
-            found = [np.asarray(t) for t in node.op.interpret([dispatch.eager_tensor(a) for a in given], node.attrs)]
+            found = [
+                np.asarray(t)
+                for t in node.op.interpret([dispatch.eager_tensor(a) for a in given], node.attrs)
+            ]
         else:
             found = node.op.reference(given, node.attrs)
         known.update({id(v): np.asarray(a) for v, a in zip(node.outputs, found, strict=True)})
@@ -49,7 +53,9 @@ def compare(way: str, number: Number, found: np.ndarray, expected: np.ndarray) -
     """Shape, dtype, and numbers within what rounding may do."""
     name = number.value.name
     if found.shape != expected.shape or found.dtype != number.value.dtype.numpy_dtype:
-        raise Different(f"{way}: {name} is {found.dtype}{found.shape}, the reference {expected.dtype}{expected.shape}")
+        raise Different(
+            f"{way}: {name} is {found.dtype}{found.shape}, the reference {expected.dtype}{expected.shape}"
+        )
     if not found.size or number.error == np.inf:
         return
     if number.error == 0:
@@ -58,8 +64,10 @@ def compare(way: str, number: Number, found: np.ndarray, expected: np.ndarray) -
         wrong = ~(np.abs(found.astype("d") - expected) <= 32 * number.error + 1e-30)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise Different(f"{way}: {name}{list(at)} is {found[at]!r}, the reference {expected[at]!r} "
-                        f"({np.count_nonzero(wrong)} of {wrong.size} differ; allowed {32 * number.error:.3g})")
+        raise Different(
+            f"{way}: {name}{list(at)} is {found[at]!r}, the reference {expected[at]!r} "
+            f"({np.count_nonzero(wrong)} of {wrong.size} differ; allowed {32 * number.error:.3g})"
+        )
 
 
 def same_bits(way: str, found: list[np.ndarray], expected: list[np.ndarray]) -> None:

@@ -1,9 +1,9 @@
 """Random graphs of many ops, with a bound on how far rounding may carry each value from the NumPy reference.
 
 Every value knows a bound of its numbers, a bound of the difference rounding may make between two correct
-implementations, and, as long as that is 0, down to which power of two its numbers are whole multiples. Ops that jump
-(comparisons, casts to integers, argmax) are only applied where the numbers are exact, so that a difference behind
-them is a defect. It does not know how a graph is run.
+implementations, and, as long as that is 0, down to which power of two its numbers are whole multiples. Ops
+that jump (comparisons, casts to integers, argmax) are only applied where the numbers are exact, so that a
+difference behind them is a defect. It does not know how a graph is run.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Case:
     fetches: list[Number] = field(default_factory=list)
 
     def text(self) -> str:
-        return "\n".join([self.graph.text(sources=False), "fetches " + ", ".join(n.value.name for n in self.fetches)])
+        return "\n".join(
+            [self.graph.text(sources=False), "fetches " + ", ".join(n.value.name for n in self.fetches)]
+        )
 
 
 class Maker:
@@ -92,7 +94,8 @@ class Maker:
         return self.case
 
     def _add_gradients(self) -> None:
-        """Fetch derivatives too. How far rounding carries those is not known: a relu may switch either way."""
+        """Fetch derivatives too. How far rounding carries those is not known: a relu may switch either
+        way."""
         floats = [n for n in self.case.fetches if n.kind == "float"]
         if floats:
             with self.case.graph.as_default():
@@ -109,7 +112,9 @@ class Maker:
 
     def _input(self, i: int) -> None:
         # Inputs of one family of shapes can be combined.
-        shape = self._shape() if not self.pool or self.rng.random() < 0.4 else self._related(self.pool[0].shape)
+        shape = (
+            self._shape() if not self.pool or self.rng.random() < 0.4 else self._related(self.pool[0].shape)
+        )
         dtype = DTYPES[self.rng.integers(len(DTYPES))] if self.pool else "float32"
         if dtype == "bool":
             array, bound, grain = self.rng.random(shape) < 0.5, 1.0, 0
@@ -188,7 +193,8 @@ def _broadcast(a, b) -> bool:
 
 
 def rounded(value: Value, bound: float, error: float, grain: int = 0, exact: bool = False) -> Number:
-    """The result of an arithmetic op: exact while its numbers fit the mantissa, else off by a rounding or two."""
+    """The result of an arithmetic op: exact while its numbers fit the mantissa, else off by a rounding or
+    two."""
     name = value.dtype.name
     if name not in UNIT:
         if bound > 2**30:
@@ -291,7 +297,9 @@ def multiply(maker: Maker) -> Number:
 def larger(maker: Maker) -> Number:
     x, y = _pair(maker)
     function = (ops.maximum, ops.minimum)[maker.rng.integers(2)]
-    return Number(function(x.value, y.value), max(x.bound, y.bound), max(x.error, y.error), max(x.grain, y.grain))
+    return Number(
+        function(x.value, y.value), max(x.bound, y.bound), max(x.error, y.error), max(x.grain, y.grain)
+    )
 
 
 def squared_difference(maker: Maker) -> Number:
@@ -304,7 +312,9 @@ def squared_difference(maker: Maker) -> Number:
 def divide(maker: Maker) -> Number:
     x, y = _pair(maker, "float")
     result = ops.divide(x.value, ops.abs(y.value) + 1)
-    return rounded(result, x.bound, x.error + x.bound * (y.error + 4 * UNIT[y.value.dtype.name] * (y.bound + 1)))
+    return rounded(
+        result, x.bound, x.error + x.bound * (y.error + 4 * UNIT[y.value.dtype.name] * (y.bound + 1))
+    )
 
 
 def integer_division(maker: Maker) -> Number:
@@ -323,7 +333,9 @@ def compare(maker: Maker) -> Number:
 def logical(maker: Maker) -> Number:
     x = maker.pick("bool")
     y = maker.partner(x)
-    return Number((ops.logical_and, ops.logical_or, ops.logical_xor)[maker.rng.integers(3)](x.value, y.value), 1.0)
+    return Number(
+        (ops.logical_and, ops.logical_or, ops.logical_xor)[maker.rng.integers(3)](x.value, y.value), 1.0
+    )
 
 
 def where(maker: Maker) -> Number:
@@ -380,8 +392,12 @@ def join(maker: Maker) -> Number:
     same = [n for n in maker.pool if n.shape == x.shape and n.value.dtype is x.value.dtype]
     parts = [x, *(same[i] for i in maker.rng.integers(0, len(same), maker.rng.integers(1, 4)))]
     values, axis = [n.value for n in parts], maker.axis(x)
-    joined = ops.concat(values, axis) if maker.rng.random() < 0.7 or len(x.shape) > 4 else ops.stack(values, axis)
-    return Number(joined, max(n.bound for n in parts), max(n.error for n in parts), max(n.grain for n in parts))
+    joined = (
+        ops.concat(values, axis) if maker.rng.random() < 0.7 or len(x.shape) > 4 else ops.stack(values, axis)
+    )
+    return Number(
+        joined, max(n.bound for n in parts), max(n.error for n in parts), max(n.grain for n in parts)
+    )
 
 
 def pad(maker: Maker) -> Number:
@@ -425,6 +441,41 @@ def gather(maker: Maker) -> Number:
         raise Unfit
     indices = maker.rng.integers(0, x.shape[axis], count).astype(maker.rng.choice(["int32", "int64"]))
     return _same(x, ops.gather(x.value, indices, axis=axis))
+
+
+def gather_computed(maker: Maker) -> Number:
+    """Rows whose numbers the graph itself computes."""
+    x, at = maker.pick(rank=1, nonempty=True), maker.pick("int")
+    if math.prod(x.shape[1:]) * math.prod(at.shape) > MOST_ELEMENTS or len(x.shape) + len(at.shape) > 7:
+        raise Unfit
+    inside = ops.floormod(at.value, x.shape[0]) if maker.rng.random() < 0.5 else ops.clip_by_value(
+        at.value, 0, x.shape[0] - 1)
+    return _same(x, ops.gather(x.value, inside))
+
+
+def split(maker: Maker) -> Number:
+    x = maker.pick(rank=1, nonempty=True)
+    axis = maker.axis(x)
+    if maker.rng.random() < 0.5:
+        pieces = ops.unstack(x.value, axis=axis)
+    else:
+        first = int(maker.rng.integers(0, x.shape[axis] + 1))
+        pieces = ops.split(x.value, [first, x.shape[axis] - first], axis)
+    return _same(x, pieces[maker.rng.integers(len(pieces))])
+
+
+def sort(maker: Maker) -> Number:
+    x = maker.pick("float", rank=1)
+    return _same(x, ops.sort(x.value, axis=-1, direction=("ASCENDING", "DESCENDING")[maker.rng.integers(2)]))
+
+
+def on_the_host(maker: Maker) -> Number:
+    """A dtype without kernels: these nodes run in NumPy, in the middle of the program."""
+    x = maker.pick(exact=True, dtype=as_dtype("float32"))
+    if x.bound * 2.0**x.grain >= 2**9:
+        raise Unfit
+    half = ops.cast(x.value, "float16")
+    return Number(ops.cast(half + half, "float32"), 2 * x.bound, 0.0, x.grain)
 
 
 def one_hot(maker: Maker) -> Number:
@@ -485,7 +536,9 @@ def cumulative(maker: Maker) -> Number:
     total = x.bound * n
     fits = _exact(x) and total * 2.0**x.grain < 2.0 ** (MANTISSA[x.value.dtype.name] - 1)
     error = x.error * n + (0 if fits else total * UNIT[x.value.dtype.name] * n)
-    result = ops.cumsum(x.value, axis, exclusive=bool(maker.rng.integers(2)), reverse=bool(maker.rng.integers(2)))
+    result = ops.cumsum(
+        x.value, axis, exclusive=bool(maker.rng.integers(2)), reverse=bool(maker.rng.integers(2))
+    )
     return rounded(result, total, error, x.grain, fits)
 
 
@@ -546,7 +599,57 @@ def chosen(maker: Maker) -> Number:
 
 
 OPERATIONS: list[Callable[[Maker], Number]] = [
-    smooth, smooth, smooth, exact_unary, exact_unary, square, jumping, clip, cast, cast, add, add, add, multiply,
-    multiply, larger, squared_difference, divide, integer_division, compare, compare, logical, where, where, reshape,
-    reshape, transpose, transpose, take_slice, take_slice, join, pad, tile, reverse, roll, broadcast, gather, one_hot,
-    reduce, reduce, reduce, largest_position, cumulative, softmax, matmul, matmul, matmul, repeated, chosen]
+    smooth,
+    smooth,
+    smooth,
+    exact_unary,
+    exact_unary,
+    square,
+    jumping,
+    clip,
+    cast,
+    cast,
+    add,
+    add,
+    add,
+    multiply,
+    multiply,
+    larger,
+    squared_difference,
+    divide,
+    integer_division,
+    compare,
+    compare,
+    logical,
+    where,
+    where,
+    reshape,
+    reshape,
+    transpose,
+    transpose,
+    take_slice,
+    take_slice,
+    join,
+    pad,
+    tile,
+    reverse,
+    roll,
+    broadcast,
+    gather,
+    gather_computed,
+    split,
+    sort,
+    on_the_host,
+    one_hot,
+    reduce,
+    reduce,
+    reduce,
+    largest_position,
+    cumulative,
+    softmax,
+    matmul,
+    matmul,
+    matmul,
+    repeated,
+    chosen,
+]

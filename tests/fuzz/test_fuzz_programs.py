@@ -24,7 +24,9 @@ def run_batch(*arguments: str, seconds: float = 0, **environment: str) -> tuple[
     """Exit status, lines printed, and what was said to stderr."""
     command = [sys.executable, "-m", "tests.fuzz.batch", *arguments]
     env = {**os.environ, "MINIGRAPH_QUIET": "1", **environment}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300 + 2 * seconds)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300 + 2 * seconds
+    )
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

@@ -13,7 +13,9 @@ def start(script: str, *arguments: str, root: Path = ROOT, **environment: str) -
     """Start a script whose `kernels` and `minigraph` are those below `root`."""
     env = {**os.environ, "PYTHONPATH": str(root), **environment}
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    return subprocess.Popen(command, cwd=root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def run(script: str, *arguments: str, root: Path = ROOT, **environment: str) -> tuple[str, str]:

@@ -165,7 +165,9 @@ def test_every_import_between_kernels_is_found():
                 if package == "kernels":
                     wanted |= {module.partition(".")[0]} if module else {alias.name for alias in node.names}
             elif isinstance(node, ast.Import):
-                wanted |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("kernels.")}
+                wanted |= {
+                    alias.name.split(".")[1] for alias in node.names if alias.name.startswith("kernels.")
+                }
         assert wanted & modules <= jit.imported_kernels(path.read_text()), path.name
 
 
@@ -180,7 +182,7 @@ def test_the_key_names_the_machine_and_the_compiler(monkeypatch):
     assert jit._store_key(advance, ()) != key
 
 
-# ------------------------------------------------------------------------------------------------ in this process
+# -------------------------------------------------------------------------------------------- in this process
 
 
 def _nothing(a, dtypes):
@@ -201,7 +203,8 @@ def outside_kernel():
 
 
 def test_threads_load_together_and_nothing_of_a_foreign_module_is_stored(tmp_path, monkeypatch, capsys):
-    """A kernel declared outside the package has helpers nobody tracks: each process compiles it for itself."""
+    """A kernel declared outside the package has helpers nobody tracks: each process compiles it for
+    itself."""
     monkeypatch.setenv("MINIGRAPH_CACHE_DIR", str(tmp_path))
     monkeypatch.delitem(jit._addresses, ("outside_kernel", ()), raising=False)
     before, found = jit.compile_seconds, []
@@ -308,7 +311,12 @@ def test_progress_in_a_file_is_few_lines(stderr):
     log = stderr(io.StringIO())
     for done in range(1, 26):
         jit._show_progress(done, 25, "relu")
-    assert [line.split()[3] for line in log.getvalue().splitlines()] == ["1/25,", "10/25,", "20/25,", "25/25,"]
+    assert [line.split()[3] for line in log.getvalue().splitlines()] == [
+        "1/25,",
+        "10/25,",
+        "20/25,",
+        "25/25,",
+    ]
     assert "\r" not in log.getvalue()
 
 

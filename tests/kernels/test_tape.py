@@ -1,4 +1,5 @@
-"""The native loop and its thread pool: every part once, the same bits every time, whoever runs and whatever happens."""
+"""The native loop and its thread pool: every part once, the same bits every time, whoever runs and whatever
+happens."""
 
 import os
 import signal
