@@ -15,10 +15,11 @@ import numpy as np
 
 from minigraph.compile.program import Program, compile_graph
 from minigraph.compile.specialize import check_feed, needed_nodes
-from minigraph.errors import (DTypeError, FailedPreconditionError, InvalidArgumentError, UnknownNameError,
+from minigraph.errors import (DTypeError, FailedPreconditionError, InvalidArgumentError, ShapeError, UnknownNameError,
                               UnsupportedError, did_you_mean)
 from minigraph.graph import Graph, Node, Value, _local, current_graph, eagerly
-from minigraph.ops.state import default_graph, reset_default_graph
+from minigraph.ops.elementwise import Elementwise
+from minigraph.ops.state import default_graph, reset_default_graph, variables_read
 from minigraph.run import eager, recording
 from minigraph.run.eager import EagerTensor
 from minigraph.run.variable import Variable
@@ -65,7 +66,8 @@ class Session:
         self.config = config
         self._closed = False
         self._values: dict[int, tuple[Variable, np.ndarray | None]] = {}
-        self._programs: dict[tuple, Program] = {}
+        #: What is fetched and fed -> the program, and what its key is made of, so that ids stay their own.
+        self._programs: dict[tuple, tuple[Program, Any]] = {}
         #: Names of the nodes of the graph that the last `run` did not need.
         self.unconnected: list[str] = []
         self._default: Any = None
@@ -199,10 +201,9 @@ class Session:
                 raise DTypeError(f"cannot feed {type(given).__name__} to {value.name!r}", where="Session.run",
                                  got=repr(given)[:60], wanted=f"numbers of dtype {value.dtype.name}",
                                  fix="a ragged list? pad its rows")
-            array = np.ascontiguousarray(array, value.dtype.numpy_dtype).reshape(array.shape)
-            spec = spec_of(array.shape, value.dtype)
-            check_feed(value, spec)
-            feeds[value] = spec
+            array = _fitting(value, array)
+            feeds[value] = spec_of(array.shape, value.dtype)
+            check_feed(value, feeds[value])
             arrays.append(array)
         return feeds, arrays
 
@@ -214,6 +215,7 @@ class Session:
         ids = {id(n) for n in needed} | {id(v.node) for v in feeds}
         self.unconnected = [n.name for n in self.graph.nodes if id(n) not in ids]
         self._check_fed(needed, feeds)
+        _check_any_shapes(self.graph, needed, feeds)
         used = {id(v) for n in needed for v in n.inputs} | {id(v) for v in values}
         for value in feeds:
             if id(value) not in used:
@@ -227,11 +229,12 @@ class Session:
                 return [np.asarray(known[id(v)]) for v in values]
             key = (tuple(map(id, values)), tuple(map(id, nodes)), tuple((id(v), s) for v, s in feeds.items()))
             try:
-                program = self._programs.get(key)
-                if program is None:
-                    extra = [n for n in needed if n.op.stateful]
-                    program = self._programs[key] = compile_graph(self.graph, values, feeds, [*nodes, *extra])
-                return program.run(arrays)
+                known = self._programs.get(key)
+                if known is None:
+                    extra = [n for n in needed if n.op.has_effects(n)]
+                    known = compile_graph(self.graph, values, feeds, [*nodes, *extra]), (values, nodes, list(feeds))
+                    self._programs[key] = known
+                return known[0].run(arrays)
             except BaseException:
                 for variable in started:
                     variable._array = None
@@ -240,7 +243,7 @@ class Session:
     def _check_fed(self, needed: Sequence[Node], feeds: Mapping[Value, Spec]) -> None:
         for node in needed:
             if node.op.name == "placeholder" and node.outputs[0] not in feeds:
-                users = [n.name for n in needed if node.outputs[0] in n.inputs]
+                users = [n.name for n in needed if any(v is node.outputs[0] for v in n.inputs)]
                 raise InvalidArgumentError(
                     f"the placeholder {node.name!r} was not fed", where=f"node {node.name!r}", got="no number for it",
                     wanted=f"{node.outputs[0].spec}" + (f", needed by {', '.join(users[:3])}" if users else ""),
@@ -250,14 +253,15 @@ class Session:
         """Refuse reads of variables without a value; gives memory to those assigned for the first time."""
         started: list[Variable] = []
         for node in needed:
-            if node.op.name == "read_variable":
-                node.attrs["variable"].array  # noqa: B018 - raises when it has no value
+            for variable in variables_read([node]):
+                variable.array  # noqa: B018 - raises when it has no value
             for variable in node.op.writes(node):
-                if variable._array is None:
-                    if node.op.name != "assign":
-                        variable.array  # noqa: B018
-                    variable.set_array(np.zeros(variable.shape, variable.dtype.numpy_dtype))
-                    started.append(variable)
+                if not isinstance(variable, Variable) or variable._array is not None:
+                    continue
+                if node.op.name != "assign":
+                    variable.array  # noqa: B018
+                variable.set_array(np.zeros(variable.shape, variable.dtype.numpy_dtype))
+                started.append(variable)
         return started
 
     # -- variables belong to sessions
@@ -285,6 +289,44 @@ class Session:
         needed = {id(n) for n in needed_nodes([i for i in items if isinstance(i, (Value, Node))])}
         lines = [f"{'runs' if id(n) in needed else 'not connected':<14}{n.text()}" for n in self.graph.nodes]
         return "\n".join(lines)
+
+
+def _fitting(value: Value, array: np.ndarray) -> np.ndarray:
+    """What is fed, in the placeholder's dtype if that can hold the numbers.
+
+    Raises:
+        DTypeError: for fractions fed to an integer placeholder and the like.
+    """
+    wanted = value.dtype.numpy_dtype
+    if not np.can_cast(array.dtype, wanted, "same_kind") and array.size and not (
+            array.dtype.kind in "iu" and wanted.kind in "iu") and not np.array_equal(array, array.astype(wanted)):
+        raise DTypeError(f"cannot feed {array.dtype} numbers to {value.name!r}", where=f"placeholder {value.node.name!r}",
+                         got=f"{array.dtype}: {np.array2string(array.ravel()[:3], separator=', ')}",
+                         wanted=f"numbers that {value.dtype.name} can hold", fix=f"convert them, or make the placeholder "
+                         f"tf.{array.dtype}", source=value.node.source)
+    return np.ascontiguousarray(array, wanted).reshape(array.shape)
+
+
+def _check_any_shapes(graph: Graph, needed: Sequence[Node], feeds: Mapping[Value, Spec]) -> None:
+    """A placeholder without a shape may be fed an array where everything that uses it works on any shape."""
+    reached = {id(v): v for v, spec in feeds.items() if v.node.attrs.get("_any_shape") and spec.shape != v.shape}
+    if not reached:
+        return
+    backwards = {i for result in graph.backwards for i in result.made}
+    for node in needed:
+        source = next((reached[id(v)] for v in node.inputs if id(v) in reached), None)
+        if source is None:
+            continue
+        any_shape = isinstance(node.op, Elementwise) or node.op.is_alias or (
+            node.op.name.startswith("reduce_") and node.attrs.get("axis") is None)
+        if not any_shape or node.order in backwards:
+            raise ShapeError(
+                f"the placeholder {source.node.name!r} was made without a shape and cannot be fed an array here",
+                where=f"node {node.name!r}", got=f"an array of shape {feeds.get(source, source.spec).shape}",
+                wanted="a number, since the rest of the graph was built for one",
+                fix=f"tf.placeholder(tf.{source.dtype.name}, shape=[None]) (one None per axis that varies)",
+                source=source.node.source)
+        reached.update((id(out), source) for out in node.outputs)
 
 
 class InteractiveSession(Session):
@@ -369,3 +411,19 @@ def executing_eagerly() -> bool:
 
 
 init_scope = eagerly
+
+
+# ------------------------------------------------------------------------------------------------ TensorFlow 1's methods
+
+def _eval(self: Any, feed_dict: Mapping | None = None, session: Session | None = None) -> Any:
+    """The numbers, computed by a session (the default one)."""
+    return (session or get_default_session()).run(self, feed_dict)
+
+
+def _run(self: Node, feed_dict: Mapping | None = None, session: Session | None = None) -> None:
+    """Run for the effects, in a session (the default one)."""
+    (session or get_default_session()).run(self, feed_dict)
+
+
+Value.eval = Variable.eval = _eval  # type: ignore[attr-defined]
+Node.run = _run  # type: ignore[attr-defined]

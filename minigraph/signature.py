@@ -19,7 +19,7 @@ from minigraph.run.eager import EagerTensor
 from minigraph.run.variable import Variable
 from minigraph.spec import Spec, fits, spec_of
 from minigraph.tensor import Tensor
-from minigraph.tree import flatten
+from minigraph.tree import flatten, pack_like
 
 
 class TensorSpec:
@@ -189,7 +189,6 @@ class Signature:
 
     def _apply_specs(self, bound: inspect.BoundArguments) -> None:
         """Make tensors of the arguments that the input_signature describes."""
-        from minigraph.tree import pack_like
         names = list(bound.arguments)
         given = [v for name in names for v in (
             bound.arguments[name] if self._is_variadic(name) else [bound.arguments[name]])]
@@ -200,13 +199,14 @@ class Signature:
                 fix="call it with one tensor per TensorSpec")
         checked = []
         for i, (argument, wanted) in enumerate(zip(given, self.specs, strict=False)):
-            leaves, specs = flatten(argument), flatten(wanted)
-            if len(leaves) != len(specs):
+            try:
+                leaves = _along(wanted, argument)
+            except (LookupError, TypeError, ValueError):
                 raise InvalidArgumentError(f"{self.name}: argument {i} has another structure than its input_signature",
-                                           where=f"function {self.name}", got=f"{len(leaves)} tensors",
-                                           wanted=f"{len(specs)}", fix="pass the nest the signature describes")
-            checked.append(pack_like(wanted, [self._checked(i, leaf, spec)
-                                              for leaf, spec in zip(leaves, specs, strict=True)]))
+                                           where=f"function {self.name}", got=f"{argument!r:.60}", wanted=f"{wanted!r:.200}",
+                                           fix="pass the nest the signature describes") from None
+            checked.append(pack_like(wanted, [self._checked(i, leaf, spec) for leaf, spec in zip(
+                leaves, flatten(wanted), strict=True)]))
         remaining = iter([*checked, *given[len(checked):]])
         for name in names:
             if self._is_variadic(name):
@@ -247,6 +247,17 @@ class Signature:
         for name, argument in bound.arguments.items():
             found += [f"{name}_{i}" for i in range(len(argument))] if self._is_variadic(name) else [name]
         return found
+
+
+def _along(wanted: Any, argument: Any) -> list:
+    """What stands in `argument` where `wanted` has a TensorSpec."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(argument, Mapping) or set(wanted) != set(argument):
+            raise TypeError
+        return [leaf for name in sorted(wanted) for leaf in _along(wanted[name], argument[name])]
+    if isinstance(wanted, (list, tuple)):
+        return [leaf for part, item in zip(wanted, argument, strict=True) for leaf in _along(part, item)]
+    return [argument]
 
 
 def leaf_names(bound: inspect.BoundArguments) -> Iterator[str]:

@@ -20,6 +20,8 @@ class Tensor:
     __array_priority__ = 100
 
     spec: Spec
+    #: The graph that calls on this tensor are added to; None for tensors that are computed with at once.
+    graph = None
 
     @property
     def shape(self) -> TensorShape:

@@ -158,8 +158,8 @@ class Function:
                     key = self._relaxed(key)
                 concrete = self._concrete.get(key)
             if concrete is None:
-                self._note_trace(key, self._signature.names(bound))
                 concrete = self._concrete[key] = self._trace(bound, key)
+                self._note_trace(key, self._signature.names(bound))
         return concrete, [leaf if isinstance(leaf, EagerTensor) else convert(leaf)
                           for leaf in flatten(list(bound.arguments.values()))
                           if is_tensor_like(leaf) and not isinstance(leaf, TensorSpec)]

@@ -25,6 +25,7 @@ class Case:
         flat: why there is no gradient to compare, or "" where gradients must not be all zero.
         second: whether second derivatives are compared; they must not be all zero either.
         sums: outputs are sums of many terms, whose rounding error follows the largest terms, not the result.
+        vacuous: a made-up case may have gradients that are all zero; the table's must not.
         edge: an input at the edge (empty, ties, special values): run in fewer ways.
         static: the function needs sizes that are known while the graph is built.
         layer: `layer(tf, dtype)` makes a Keras layer, which the function is given behind `tf`; both libraries' layers
@@ -40,6 +41,7 @@ class Case:
     flat: str = ""
     second: bool = True
     sums: bool = False
+    vacuous: bool = False
     edge: bool = False
     static: bool = False
     layer: Callable[[Any, str], Any] | None = None

@@ -66,7 +66,7 @@ def _attempt(result: Result, name: str, asked: Question, way: Callable[[Question
 
 def _refuse_vacuous(result: Result, asked: Question, theirs: Numbers) -> None:
     """A comparison of nothing but zeros, or of NaN with NaN, shows nothing."""
-    if all(v.size == 0 for v in theirs.values):
+    if asked.case.vacuous or all(v.size == 0 for v in theirs.values):
         return
     filled = all(a.size for a in asked.arrays)
     if filled and all(v.dtype.kind == "f" and np.isnan(v).all() for v in theirs.values):

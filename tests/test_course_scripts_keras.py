@@ -609,6 +609,8 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+# Keras says that it leaves the order to the Dataset.
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 @pytest.mark.parity
 @pytest.mark.parametrize(
     "script",

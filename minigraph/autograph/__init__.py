@@ -12,11 +12,11 @@ import importlib.util  # noqa: F401 - malt uses it without importing it
 import inspect
 import threading
 import types
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from minigraph.errors import UnsupportedError
 from minigraph.source import register_rewritten
 
 __all__ = ["convert", "experimental", "is_rewritten", "to_code"]
@@ -55,8 +55,7 @@ def _transpiler() -> tuple[Any, Any]:
 def convert(function: Callable) -> Callable:
     """`function` with its control flow rewritten; it behaves the same on Python values.
 
-    Raises:
-        UnsupportedError: when the source cannot be read or rewritten but it contains control flow that may need it.
+    A function whose source cannot be read stays as it is, with a warning if it has control flow.
     """
     if getattr(function, "_minigraph_do_not_convert", False):
         return function
@@ -81,16 +80,19 @@ def is_rewritten(function: Callable) -> bool:
 
 
 def _rewrite(function: types.FunctionType) -> Callable:
-    if not _may_need_it(function.__code__):
+    jumps, calls = _jumps_and_calls(function.__code__)
+    if not jumps and not calls:
         return function
     transpiler, context = _transpiler()
     try:
         rewritten, module, source_map = transpiler.transform(function, context)
-    except Exception as error:
-        raise UnsupportedError(
-            f"AutoGraph cannot rewrite {function.__qualname__}", where=f"function {function.__qualname__}",
-            got=first_line(error), wanted="a function whose source is in a file or notebook cell",
-            fix="define it in a .py file; or @tf.function(autograph=False) with tf.cond and tf.while_loop") from error
+    except Exception as error:  # noqa: BLE001 - malt raises whatever it meets in the source
+        if jumps:
+            warnings.warn(
+                f"AutoGraph cannot rewrite {function.__qualname__} ({first_line(error)}); it runs as it is, so an if, while "
+                "or for on a tensor in it is an error. Define it in a file or notebook cell, or use tf.cond and "
+                "tf.while_loop.", stacklevel=2)
+        return function
     register_rewritten(module.__file__, {
         location.lineno: (origin.loc.filename, origin.loc.lineno) for location, origin in source_map.items()})
     rewritten.ag_module = module
@@ -102,10 +104,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _may_need_it(code: types.CodeType) -> bool:
-    """Whether a function jumps, negates, or calls functions that may: others need no rewriting."""
-    return any("JUMP" in i.opname or i.opname in ("FOR_ITER", "SEND", "UNARY_NOT") or "CALL" in i.opname
-               for i in dis.get_instructions(code))
+def _jumps_and_calls(code: types.CodeType) -> tuple[bool, bool]:
+    """Whether a function has statements to rewrite, and whether it calls functions that may."""
+    names = [i.opname for i in dis.get_instructions(code)]
+    return (any("JUMP" in name or name in ("FOR_ITER", "SEND", "UNARY_NOT") for name in names),
+            any("CALL" in name for name in names))
 
 
 def to_code(entity: Callable) -> str:

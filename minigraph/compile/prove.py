@@ -91,7 +91,9 @@ def accesses(item: Item) -> list[Access]:
         return [Access(what.unless, what.unless.offset, 1, False, "bool")] if what.unless is not None else []
     if isinstance(what, HostCall):
         return [Access(ref, ref.offset, v.spec.nbytes, writes, v.dtype.name)
-                for operands, writes in ((what.inputs, False), (what.outputs, True)) for ref, v in operands]
+                for operands, writes in ((what.inputs, False), (what.outputs, True)) for ref, v in operands
+            if v.spec.nbytes
+        ]
     numbers = [(i + 1) * _GAP if isinstance(v, Ref) else 0 if isinstance(v, KernelRef) else int(v)
                for i, v in enumerate(what.block)]
     touches = what.kernel.touches(numbers, what.dtypes)

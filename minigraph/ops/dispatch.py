@@ -36,7 +36,7 @@ def apply(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name
     graph = current_graph()
     if graph is None:
         for tensor in inputs:
-            if type(tensor) is Value:
+            if tensor.graph is not None:
                 graph = tensor.graph
                 break
         else:

@@ -175,15 +175,20 @@ def stop_gradient(x, name: str | None = None):
 
 
 def placeholder(dtype, shape=None, name: str | None = None) -> Value:
-    """A node whose numbers are fed at each `Session.run` (TensorFlow 1). Sizes of None take whatever is fed."""
+    """A node whose numbers are fed at each `Session.run` (TensorFlow 1).
+
+    Args:
+        shape: sizes of None take whatever is fed. Without a shape the node counts as a scalar while the graph is built;
+            element-wise ops and full reductions of it can be fed arrays all the same.
+    """
     from minigraph.errors import UnsupportedError
-    if shape is None:
-        shape = ()
     graph = current_graph() or default_graph()
-    spec = spec_of(tuple(None if n in (None, -1) else int(n) for n in shape), as_dtype(dtype))
+    spec = spec_of(tuple(None if n in (None, -1) else int(n) for n in shape or ()), as_dtype(dtype))
     if any(s is not None and s < 0 for s in spec.shape):
-        raise UnsupportedError("a placeholder's sizes must be None or at least 0", got=str(shape))
-    return graph.add(OPS["placeholder"], (), {}, [spec], name or "placeholder").outputs[0]
+        raise UnsupportedError("a placeholder's sizes must be None or at least 0", where="tf.placeholder", got=str(shape),
+                               wanted="sizes like [None, 784]", fix="use None for a size that varies")
+    attrs = {"_any_shape": True} if shape is None else {}
+    return graph.add(OPS["placeholder"], (), attrs, [spec], name or "Placeholder").outputs[0]
 
 
 def variables_read(nodes) -> list:

@@ -135,8 +135,8 @@ class VariableRead(EagerTensor):
         variable._readers += 1
 
     def __del__(self):
-        variable = self.variable
-        if variable._array is self._shared and variable._readers:
+        variable = getattr(self, "variable", None)  # None when there was nothing to read yet.
+        if variable is not None and variable._array is self._shared and variable._readers:
             variable._readers -= 1
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigraph.graph import Graph, Node, Value, eagerly
 from minigraph.ops import dispatch
+from minigraph.run.eager import read_variable
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 
@@ -62,7 +63,7 @@ def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node]
                 outputs = [value if isinstance(value, Tensor) else dispatch.eager_tensor(np.asarray(value))]
             elif name == "read_variable":
                 variable: Variable = node.attrs["variable"]
-                outputs = [variable.value()]
+                outputs = [read_variable(variable)]
             else:
                 outputs = node.op.interpret(inputs, node.attrs)
             for value, tensor in zip(node.outputs, outputs, strict=True):

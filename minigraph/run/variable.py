@@ -16,7 +16,7 @@ from kernels.tape import aligned_empty
 from minigraph.dtypes import DType, as_dtype
 from minigraph.errors import FailedPreconditionError, ShapeError
 from minigraph.graph import Graph, Value, current_graph, eagerly
-from minigraph.ops.dispatch import apply1, convert
+from minigraph.ops.dispatch import apply1, convert, import_tensor
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, spec_of
 from minigraph.tensor import Tensor
@@ -64,7 +64,7 @@ class Variable(Tensor):
                 raise UnsupportedError(f"tf.Variable: the argument {argument} is not supported", got=repr(given),
                                        fix=f"leave {argument} out")
         graph = current_graph()
-        self.graph: Graph | None = graph
+        self.graph: Graph | None = None
         self.name = name or "Variable"
         self.trainable, self.constraint = trainable, constraint
         self._readers = 0
@@ -72,6 +72,7 @@ class Variable(Tensor):
         self.initializer_value = None
         dtype = None if dtype is None else as_dtype(dtype)
         if graph is not None and getattr(graph, "lazy_variables", False):
+            self.graph = graph
             self.name = graph.unique_name(self.name)
             value = initial_value() if callable(initial_value) else initial_value
             value = convert(value, dtype, name=f"initial value of {self.name}")
@@ -113,7 +114,7 @@ class Variable(Tensor):
         """The variable's memory. Raises FailedPreconditionError before it was initialised."""
         if self._array is None:
             raise FailedPreconditionError(
-                f"variable {self.name!r} has no value yet", where=f"variable {self.name!r}",
+                f"variable {self.name!r} is not initialised: it has no value yet", where=f"variable {self.name!r}",
                 got="a read before initialisation", wanted="an initialised variable",
                 fix="run tf.global_variables_initializer() in the session first: "
                     "sess.run(tf.global_variables_initializer())")
@@ -145,7 +146,7 @@ class Variable(Tensor):
 
     def value(self) -> Tensor:
         """The current numbers as a tensor."""
-        graph = current_graph()
+        graph = current_graph() or self.graph
         if graph is not None:
             return self.read_in_graph(graph)
         from minigraph.run.eager import read_variable
@@ -193,8 +194,10 @@ class Variable(Tensor):
 
     def _write(self, op: str, value, name: str | None):
         value = convert(value, hint=self.dtype, name=f"{op} to {self.name}")
+        if current_graph() is None and self.graph is not None:
+            value = import_tensor(self.graph, value)
         result = apply1(op, [value], {"variable": self}, name)
-        return self if current_graph() is None and not isinstance(result, Value) else result
+        return result if isinstance(result, Value) else self
 
     def __repr__(self) -> str:
         if self._array is None:

@@ -88,8 +88,10 @@ def test_a_wrong_number_is_found(monkeypatch, error):
 @pytest.mark.fuzz
 def test_a_crash_is_reported_with_its_seed():
     """A process that dies says which graph it was running."""
-    crash = "import os, signal, tests.fuzz.batch as b; b.check = lambda case: os.kill(os.getpid(), signal.SIGSEGV); "
-    done = subprocess.run([sys.executable, "-c", crash + "b.main()", "--first", "77"], cwd=ROOT, text=True,
+    crash = ("import os, signal, tests.fuzz.batch as batch\n"
+             "batch.check = lambda case: os.kill(os.getpid(), signal.SIGSEGV)\n"
+             "batch.main()")
+    done = subprocess.run([sys.executable, "-c", crash, "--first", "77"], cwd=ROOT, text=True,
                           capture_output=True, timeout=120)
     assert done.returncode < 0
     assert done.stdout.splitlines() == ["77"]

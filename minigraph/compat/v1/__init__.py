@@ -7,16 +7,22 @@ are those of the top level.
 from __future__ import annotations
 
 import functools as _functools
+from collections.abc import Iterator as _Iterator
+from contextlib import contextmanager as _contextmanager
 from typing import Any as _Any
 
 import minigraph as _tf
 from minigraph import errors
 from minigraph.compat.v1 import nn, train
+from minigraph.compat.v1.initializers import (constant_initializer, glorot_normal_initializer,
+                                              glorot_uniform_initializer, ones_initializer, random_normal_initializer,
+                                              random_uniform_initializer, truncated_normal_initializer,
+                                              zeros_initializer)
 from minigraph.compat.v1.variables import (AUTO_REUSE, GraphKeys, Variable, get_collection, get_variable,
                                            variable_scope)
 from minigraph.dtypes import as_dtype as _as_dtype
 from minigraph.errors import UnsupportedError as _UnsupportedError
-from minigraph.graph import Graph, Node, Value, name_scope
+from minigraph.graph import Graph, Node, Value
 from minigraph.ops.state import default_graph as _default_graph
 from minigraph.ops.state import placeholder, reset_default_graph
 from minigraph.session import (Group, InteractiveSession, Session, disable_eager_execution, enable_eager_execution,
@@ -33,6 +39,13 @@ def disable_v2_behavior() -> None:
 
 def enable_resource_variables() -> None:
     """Nothing to do: variables are resources here."""
+
+
+@_contextmanager
+def name_scope(name: str, default_name: str | None = None, values: _Any = None) -> _Iterator[str]:
+    """Nodes made inside are called `name/...`."""
+    with _default_graph().name_scope(name or default_name or "scope") as scope:
+        yield scope
 
 
 def set_random_seed(seed: int) -> None:
@@ -175,8 +188,13 @@ def __getattr__(name: str):
     return target
 
 
-__all__ = ["AUTO_REUSE", "ConfigProto", "Graph", "GraphKeys", "InteractiveSession", "Operation", "Session", "Tensor",
-           "Variable", "disable_eager_execution", "enable_eager_execution", "errors", "executing_eagerly",
-           "get_collection", "get_default_graph", "get_default_session", "get_variable", "global_variables",
-           "global_variables_initializer", "initialize_all_variables", "name_scope", "nn", "placeholder",
-           "reset_default_graph", "train", "trainable_variables", "variable_scope", "variables_initializer"]
+__all__ = [
+    "AUTO_REUSE", "ConfigProto", "Graph", "GraphKeys", "InteractiveSession", "Operation", "Session",
+    "Tensor", "Variable", "constant_initializer", "disable_eager_execution", "enable_eager_execution",
+    "errors", "executing_eagerly", "get_collection", "get_default_graph", "get_default_session",
+    "get_variable", "global_variables", "global_variables_initializer", "glorot_normal_initializer",
+    "glorot_uniform_initializer", "initialize_all_variables", "name_scope", "nn", "ones_initializer",
+    "placeholder", "random_normal_initializer", "random_uniform_initializer", "reset_default_graph",
+    "train", "trainable_variables", "truncated_normal_initializer", "variable_scope",
+    "variables_initializer", "zeros_initializer",
+]

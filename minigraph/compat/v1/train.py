@@ -14,7 +14,7 @@ from minigraph.errors import (FailedPreconditionError, InvalidArgumentError, Sha
                               UnknownNameError, did_you_mean)
 from minigraph.graph import Value
 from minigraph.ops import optimizers as update_ops
-from minigraph.ops.state import default_graph
+from minigraph.ops.state import default_graph, variables_read
 from minigraph.run.variable import Variable
 from minigraph.session import Group, Session
 
@@ -44,7 +44,9 @@ class Optimizer:
                                        got=repr(loss)[:80], wanted="a symbolic loss",
                                        fix="compute it from placeholders and variables with compat.v1 functions")
         graph = loss.graph
-        variables = list(var_list) if var_list is not None else [v for v in graph.variables if v.trainable]
+        # Besides the graph's own variables, those made eagerly that it reads.
+        known = {id(v): v for v in (*graph.variables, *variables_read(graph.nodes))}
+        variables = list(var_list) if var_list is not None else [v for v in known.values() if v.trainable]
         return list(zip(symbolic_gradients(loss, variables), variables, strict=True))
 
     def apply_gradients(self, grads_and_vars: Sequence[tuple[Any, Variable]], global_step: Variable | None = None,
