@@ -20,6 +20,7 @@ def save_row():
 
     from kernels import simd
     from kernels.moves import move_run
+
     words, octets = simd.view(int64), simd.view(uint8)
 
     def body(a, part, parts):
@@ -28,6 +29,7 @@ def save_row():
             return 1
         move_run(octets(a[1], nbytes), 0, octets(a[2], nbytes * rows), index * nbytes, nbytes)
         return 0
+
     return body
 
 

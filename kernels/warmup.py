@@ -30,6 +30,7 @@ FAMILIES = (
     "metrics",
     "optimizers",
     "random",
+    "rows",
 )
 
 #: What training dense networks uses: these are compiled by default.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from minigraph.errors import ShapeError
+from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.tensor import Tensor
 
 
@@ -74,7 +74,8 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
     result = Backward(calls=calls)
     for listener in listeners:
         listener.backward_begins(calls, targets, seeds)
-    wanted = reachable(calls, {key(s) for s in sources}, key)
+    keyed = _keyed(calls, key)
+    wanted = _spread(keyed, {key(s) for s in sources})
     pending: dict[int, list[Tensor]] = {}
     for target, seed in zip(targets, seeds, strict=True):
         pending.setdefault(key(target), []).append(seed)
@@ -89,27 +90,26 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
         result.gradients[identity] = gradient
         return gradient
 
-    for call in reversed(calls):
-        sources_here = call_sources(call)
-        if not any(key(out) in pending for out in call.outputs) or not any(key(i) in wanted for i in sources_here):
+    for call, tensors, keys, out_keys in reversed(keyed):
+        if not any(k in pending for k in out_keys) or not any(k in wanted for k in keys):
             continue
         op = call.op
         if op.no_gradient:
-            for tensor in sources_here:
-                result.blocked[key(tensor)] = op.no_gradient
+            for k in keys:
+                result.blocked[k] = op.no_gradient
             continue
-        gradients = [total(key(out)) for out in call.outputs]
+        gradients = [total(k) for k in out_keys]
         if before_call is None:
             terms = op.gradient(call, *gradients)
         else:
             with before_call(call):
                 terms = op.gradient(call, *gradients)
-        for position, (tensor, term) in enumerate(zip(sources_here, terms, strict=True)):
-            if term is None or key(tensor) not in wanted or not is_differentiable(tensor):
+        for position, (tensor, k, term) in enumerate(zip(tensors, keys, terms, strict=True)):
+            if term is None or k not in wanted or not is_differentiable(tensor):
                 continue
             _check(call, position, tensor, term)
-            pending.setdefault(key(tensor), []).append(term)
-            result.contributions.setdefault(key(tensor), []).append(Contribution(call, position, term))
+            pending.setdefault(k, []).append(term)
+            result.contributions.setdefault(k, []).append(Contribution(call, position, term))
     for identity in list(pending):
         total(identity)
     for listener in listeners:
@@ -124,10 +124,23 @@ def call_sources(call) -> Sequence[Tensor]:
 
 def reachable(calls: Sequence, sources: set[int], key: Callable[[Tensor], int]) -> set[int]:
     """Identities of tensors that depend on a source (the sources included)."""
-    wanted = set(sources)
+    return _spread(_keyed(calls, key), sources)
+
+
+def _keyed(calls: Sequence, key: Callable[[Tensor], int]) -> list[tuple]:
+    """For each call: itself, its sources, their identities, and the identities of its outputs."""
+    found = []
     for call in calls:
-        if any(key(tensor) in wanted for tensor in call_sources(call)):
-            wanted.update(key(out) for out in call.outputs)
+        tensors = call_sources(call)
+        found.append((call, tensors, [key(t) for t in tensors], [key(out) for out in call.outputs]))
+    return found
+
+
+def _spread(keyed: Sequence[tuple], sources: set[int]) -> set[int]:
+    wanted = set(sources)
+    for _, _, keys, out_keys in keyed:
+        if not wanted.isdisjoint(keys):
+            wanted.update(out_keys)
     return wanted
 
 
@@ -142,17 +155,38 @@ def _check(call, position: int, tensor: Tensor, term: Tensor) -> None:
             fix="a gradient has the shape of its input: sum over the axes that were broadcast")
 
 
-def gradients(targets, sources: Sequence[Tensor], seeds=None) -> list[Tensor | None]:
-    """Symbolic gradients: adds backward nodes to the graph of `targets` (TensorFlow's `tf.gradients`).
+def gradients(ys, xs, grad_ys=None, name: str = "gradients", gate_gradients: bool = False, aggregation_method=None,
+              stop_gradients=None, unconnected_gradients: str = "none") -> list[Tensor | None]:
+    """Symbolic gradients: adds backward nodes to the graph of `ys` (TensorFlow's `tf.gradients`).
 
     Args:
-        targets: a value, or a list whose sum is differentiated.
-        sources: values (or variables) to differentiate with respect to.
-        seeds: gradients of the targets; ones by default.
+        ys: a value, or a list whose sum is differentiated.
+        xs: the value or variable, or the list of them, to differentiate with respect to.
+        grad_ys: gradients of the ys; ones by default.
+        unconnected_gradients: "none" gives None for an x no path leads to, "zero" gives zeros.
 
-    Returns: one value per source, None where no path leads to the targets.
+    Returns: one value per x.
+
+    >>> import minigraph as tf
+    >>> with tf.Graph().as_default():
+    ...     x = tf.placeholder(tf.float32, name="x")
+    ...     (dx,) = tf.gradients(x * x, x)
+    ...     with tf.Session() as sess:
+    ...         print(sess.run(dx, {x: 3.0}))
+    6.0
     """
-    return graph_backward(targets, sources, seeds)[0]
+    for argument, given, neutral in (("gate_gradients", gate_gradients, False), ("stop_gradients", stop_gradients, None),
+                                     ("aggregation_method", aggregation_method, None)):
+        if given is not neutral:
+            raise UnsupportedError(f"gradients: {argument} is not supported", where="tf.gradients", got=repr(given),
+                                   wanted=repr(neutral), fix="leave it out; tf.stop_gradient stops a gradient")
+    xs = list(xs) if isinstance(xs, (list, tuple)) else [xs]
+    seeds = [grad_ys] if grad_ys is not None and not isinstance(grad_ys, (list, tuple)) else grad_ys
+    found = graph_backward(ys, xs, seeds)[0]
+    if unconnected_gradients == "zero":
+        from minigraph.ops import zeros_like
+        found = [zeros_like(x) if g is None else g for x, g in zip(xs, found, strict=True)]
+    return found
 
 
 def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list[Tensor | None], Backward]:
@@ -160,7 +194,11 @@ def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list
     from minigraph import ops
 
     targets = list(targets) if isinstance(targets, (list, tuple)) else [targets]
-    graph = targets[0].graph
+    graph = getattr(targets[0], "graph", None)
+    if graph is None:
+        raise InvalidArgumentError("gradients differentiates nodes of a graph", where="tf.gradients",
+                                   got=repr(targets[0])[:80], wanted="a symbolic tensor",
+                                   fix="compute eagerly inside `with tf.GradientTape() as tape:` and use tape.gradient")
     calls = list(graph.nodes)
     with graph.as_default():
         result = backward_in_graph(graph, calls, targets, lambda: [ops.ones_like(t) for t in targets]

@@ -45,8 +45,13 @@ class ConcreteFunction:
     @property
     def structured_outputs(self) -> Any:
         """What the function returns, with a TensorSpec for every tensor."""
-        return pack_like(self._result, [TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, Value) else leaf
-                                        for leaf in self._leaves])
+        return pack_like(
+            self._result,
+            [
+                TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, Value) else leaf
+                for leaf in self._leaves
+            ],
+        )
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -66,33 +71,44 @@ class ConcreteFunction:
         found = self._programs.get(specs)
         if found is None:
             found = self._programs[specs] = compile_graph(
-                self.graph, self.outputs, dict(zip(self.inputs, specs, strict=True)), self._effects)
+                self.graph, self.outputs, dict(zip(self.inputs, specs, strict=True)), self._effects
+            )
         return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run on tensors, one per placeholder: nested as in the function's call, or flat; by name where named."""
+        """Run on tensors, one per placeholder: nested as in the function's call, or flat; by name where
+        named.
+        """
         names = [v.node.name for v in self.inputs]
         given = dict(zip(names, flatten(list(args)), strict=False))
         unknown = [name for name in kwargs if name not in names or name in given]
         given.update(kwargs)
         if unknown or len(given) != len(names) or len(flatten(list(args))) + len(kwargs) != len(names):
-            raise InvalidArgumentError(f"{self.name}: a traced function takes its tensors", where=f"function {self.name}",
-                                       got=f"{len(flatten(list(args)))} tensors" + (
-                                           f" and {', '.join(kwargs)}" if kwargs else ""),
-                                       wanted=", ".join(names) or "no arguments",
-                                       fix="leave out Python values: they are part of the trace")
-        tensors = []
+            raise InvalidArgumentError(
+                f"{self.name}: a traced function takes its tensors",
+                where=f"function {self.name}",
+                got=f"{len(flatten(list(args)))} tensors"
+                + (f" and {', '.join(kwargs)}" if kwargs else ""),
+                wanted=", ".join(names) or "no arguments",
+                fix="leave out Python values: they are part of the trace",
+            )
+        tensors: list[Any] = []
         for value in self.inputs:
             tensor = convert(given[value.node.name], hint=value.dtype, name=value.node.name)
             if tensor.dtype is not value.dtype:
-                raise DTypeError(f"{self.name}: argument {value.node.name!r} has the wrong dtype",
-                                 where=f"function {self.name}", got=tensor.dtype.name, wanted=value.dtype.name,
-                                 fix=f"tf.cast(x, tf.{value.dtype.name})")
+                raise DTypeError(
+                    f"{self.name}: argument {value.node.name!r} has the wrong dtype",
+                    where=f"function {self.name}",
+                    got=tensor.dtype.name,
+                    wanted=value.dtype.name,
+                    fix=f"tf.cast(x, tf.{value.dtype.name})",
+                )
             tensors.append(eager.read_variable(tensor) if isinstance(tensor, Variable) else tensor)
         return self.run(tensors)
 
     def run(self, tensors: Sequence[EagerTensor]) -> Any:
-        """Run on one eager tensor per placeholder; under an open tape op by op, so that the tape sees them."""
+        """Run on one eager tensor per placeholder; under an open tape op by op, so that the tape sees them.
+        """
         if eager.tapes and self.is_watched(tensors):
             run = interpret if recording.active is None else recording.active.run_graph
             known = run(self.graph, dict(zip(self.inputs, tensors, strict=True)))
@@ -107,18 +123,26 @@ class ConcreteFunction:
         if self._is_one_tensor:
             block, address = blocks[0]
             return EagerTensor(program.output_specs[0], block, address)
-        return self._packed([EagerTensor(spec, block, address) for (block, address), spec in zip(
-            blocks, program.output_specs, strict=True)])
+        return self._packed(
+            [
+                EagerTensor(spec, block, address)
+                for (block, address), spec in zip(blocks, program.output_specs, strict=True)
+            ]
+        )
 
     def is_watched(self, tensors: Sequence[Tensor]) -> bool:
         """Whether an open tape follows a tensor or variable that goes in."""
-        return any([tape.follows(tensors, self._variables) for tape in eager.tapes])
+        # Every tape is asked, as some only note what is read.
+        answers = [tape.follows(tensors, self._variables) for tape in eager.tapes]
+        return any(answers)
 
     def _packed(self, outputs: list) -> Any:
         if self._is_one_tensor:
             return outputs[0]
         remaining = iter(outputs)
-        return pack_like(self._result, [next(remaining) if isinstance(leaf, Value) else leaf for leaf in self._leaves])
+        return pack_like(
+            self._result, [next(remaining) if isinstance(leaf, Value) else leaf for leaf in self._leaves]
+        )
 
     def __repr__(self) -> str:
         taken = ", ".join(f"{v.node.name}: {v.spec}" for v in self.inputs)

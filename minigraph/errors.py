@@ -28,6 +28,13 @@ class MinigraphError(Exception):
         return "\n".join([self.what, *(f"  {label + ':':<8}{text}" for label, text in rows if text)])
 
 
+    def restate(self, **parts: str) -> None:
+        """Replace parts (what, where, got, wanted, fix) by ones that say more, where more is known."""
+        for part, text in parts.items():
+            setattr(self, part, text)
+        self.args = (self._text(),)
+
+
 class InvalidArgumentError(MinigraphError, ValueError):
     """A value an operation cannot work with."""
 
@@ -42,6 +49,9 @@ class DTypeError(MinigraphError, TypeError):
 
 class IndexRangeError(InvalidArgumentError, IndexError):
     """An index, class or label outside its range."""
+
+    #: The position along axis 0 of the tensor it is in, where that is known.
+    row: int | None = None
 
 
 class UnsupportedError(MinigraphError, NotImplementedError):

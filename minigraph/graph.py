@@ -162,7 +162,7 @@ class Graph:
         #: The backward walks (see minigraph.autodiff) that built part of this graph.
         self.backwards: list = []
         #: The session whose values the variables hold now.
-        self.session = None
+        self.session: object | None = None
         self.seed: int | None = None
         self.op_seed_count = 0
 

@@ -1,6 +1,7 @@
 """TensorFlow 1: a default graph built lazily, and sessions that run parts of it.
 
-A session owns the values of the graph's variables: they start uninitialised, and a closed session cannot be used.
+A session owns the values of the graph's variables: they start uninitialised, and a closed session cannot be
+used.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ import numpy as np
 
 from minigraph.compile.program import Program, compile_graph
 from minigraph.compile.specialize import check_feed, needed_nodes
-from minigraph.errors import (DTypeError, FailedPreconditionError, InvalidArgumentError, ShapeError, UnknownNameError,
-                              UnsupportedError, did_you_mean)
+from minigraph.errors import (
+    DTypeError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ShapeError,
+    UnknownNameError,
+    UnsupportedError,
+    did_you_mean,
+)
 from minigraph.graph import Graph, Node, Value, _local, current_graph, eagerly
 from minigraph.ops.elementwise import Elementwise
 from minigraph.ops.state import default_graph, reset_default_graph, variables_read
@@ -26,10 +34,22 @@ from minigraph.run.variable import Variable
 from minigraph.spec import Spec, spec_of
 from minigraph.tree import flatten, pack_like
 
-__all__ = ["Group", "InteractiveSession", "Session", "disable_eager_execution", "enable_eager_execution",
-           "executing_eagerly", "get_default_graph", "get_default_session", "global_variables",
-           "global_variables_initializer", "init_scope", "reset_default_graph", "trainable_variables",
-           "variables_initializer"]
+__all__ = [
+    "Group",
+    "InteractiveSession",
+    "Session",
+    "disable_eager_execution",
+    "enable_eager_execution",
+    "executing_eagerly",
+    "get_default_graph",
+    "get_default_session",
+    "global_variables",
+    "global_variables_initializer",
+    "init_scope",
+    "reset_default_graph",
+    "trainable_variables",
+    "variables_initializer",
+]
 
 
 class Group:
@@ -60,8 +80,12 @@ class Session:
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None):
         if target:
-            raise UnsupportedError("Session: remote targets are not supported", where="tf.Session", got=repr(target),
-                                   fix="leave target out")
+            raise UnsupportedError(
+                "Session: remote targets are not supported",
+                where="tf.Session",
+                got=repr(target),
+                fix="leave target out",
+            )
         self.graph = graph or default_graph()
         self.config = config
         self._closed = False
@@ -89,6 +113,7 @@ class Session:
 
     def as_default(self):
         """Make it the default session inside a `with`, without closing it afterwards."""
+
         @contextmanager
         def scope():
             _sessions.stack.append(self)
@@ -97,6 +122,7 @@ class Session:
                     yield self
             finally:
                 _sessions.stack.remove(self)
+
         return scope()
 
     def close(self) -> None:
@@ -109,12 +135,22 @@ class Session:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise FailedPreconditionError("this session is closed", where="tf.Session", got="a use after its `with` ended",
-                                          wanted="a use inside the `with`",
-                                          fix="run everything inside `with tf.Session() as sess:`")
+            raise FailedPreconditionError(
+                "this session is closed",
+                where="tf.Session",
+                got="a use after its `with` ended",
+                wanted="a use inside the `with`",
+                fix="run everything inside `with tf.Session() as sess:`",
+            )
 
     # -- running
-    def run(self, fetches: Any, feed_dict: Mapping | None = None, options: Any = None, run_metadata: Any = None) -> Any:
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping | None = None,
+        options: Any = None,
+        run_metadata: Any = None,
+    ) -> Any:
         """Compute `fetches` (a node, tensor, variable, name, or a nest of them).
 
         Args:
@@ -125,8 +161,11 @@ class Session:
         self._check_open()
         for argument, given in (("options", options), ("run_metadata", run_metadata)):
             if given is not None:
-                raise UnsupportedError(f"Session.run: {argument} is not supported", where="Session.run",
-                                       fix=f"leave {argument} out")
+                raise UnsupportedError(
+                    f"Session.run: {argument} is not supported",
+                    where="Session.run",
+                    fix=f"leave {argument} out",
+                )
         items = [self._fetch(f) for f in flatten(fetches)]
         values: list[Value] = []
         nodes: list[Node] = []
@@ -143,7 +182,7 @@ class Session:
         feeds, arrays = self._feeds(feed_dict or {})
         results = self._compute(values, nodes, feeds, arrays)
         found = iter(results)
-        out = []
+        out: list[Any] = []
         for item in items:
             if isinstance(item, Value):
                 array = next(found)
@@ -156,7 +195,11 @@ class Session:
 
     def _read(self, variable: Variable) -> Value:
         for node in reversed(self.graph.nodes):
-            if node.op.name == "read_variable" and node.attrs["variable"] is variable and node.attrs.get("_fetch"):
+            if (
+                node.op.name == "read_variable"
+                and node.attrs["variable"] is variable
+                and node.attrs.get("_fetch")
+            ):
                 return node.outputs[0]
         value = variable.read_in_graph(self.graph)
         value.node.attrs["_fetch"] = True
@@ -169,19 +212,31 @@ class Session:
             for node in self.graph.nodes:
                 if node.name == item:
                     return node
-            raise UnknownNameError(f"no node is called {item!r}", where="Session.run", got=item,
-                                   fix=did_you_mean(item, [n.name for n in self.graph.nodes]))
+            raise UnknownNameError(
+                f"no node is called {item!r}",
+                where="Session.run",
+                got=item,
+                fix=did_you_mean(item, [n.name for n in self.graph.nodes]),
+            )
         if isinstance(item, (Value, Node)):
             if item.graph is not self.graph:
-                raise InvalidArgumentError(f"{item!r} is not part of this session's graph", where="Session.run",
-                                           got=f"a node of graph {item.graph.name!r}", wanted="a node of the session's graph",
-                                           fix="create the session inside the same `with graph.as_default():`")
+                raise InvalidArgumentError(
+                    f"{item!r} is not part of this session's graph",
+                    where="Session.run",
+                    got=f"a node of graph {item.graph.name!r}",
+                    wanted="a node of the session's graph",
+                    fix="create the session inside the same `with graph.as_default():`",
+                )
             return item
         if isinstance(item, (Variable, EagerTensor, Group)):
             return item
-        raise InvalidArgumentError("Session.run fetches tensors, variables and operations", where="Session.run",
-                                   got=repr(item)[:80], wanted="a node of the graph, or a list or dict of them",
-                                   fix="None is not fetchable; did an assignment overwrite the node's name?")
+        raise InvalidArgumentError(
+            "Session.run fetches tensors, variables and operations",
+            where="Session.run",
+            got=repr(item)[:80],
+            wanted="a node of the graph, or a list or dict of them",
+            fix="None is not fetchable; did an assignment overwrite the node's name?",
+        )
 
     def _feeds(self, feed_dict: Mapping) -> tuple[dict[Value, Spec], list[np.ndarray]]:
         feeds: dict[Value, Spec] = {}
@@ -191,24 +246,39 @@ class Session:
             if isinstance(value, Variable):
                 value = self._read(value)
             if not isinstance(value, Value):
-                raise InvalidArgumentError("feed_dict's keys are placeholders", where="Session.run", got=repr(key)[:80],
-                                           wanted="a tf.placeholder", fix="feed the node, not its name or number")
+                raise InvalidArgumentError(
+                    "feed_dict's keys are placeholders",
+                    where="Session.run",
+                    got=repr(key)[:80],
+                    wanted="a tf.placeholder",
+                    fix="feed the node, not its name or number",
+                )
             if isinstance(given, Value):
-                raise InvalidArgumentError("a symbolic tensor cannot be fed", where=f"feed of {value.name!r}",
-                                           got=repr(given), wanted="numbers", fix="run it first: sess.run(...)")
+                raise InvalidArgumentError(
+                    "a symbolic tensor cannot be fed",
+                    where=f"feed of {value.name!r}",
+                    got=repr(given),
+                    wanted="numbers",
+                    fix="run it first: sess.run(...)",
+                )
             array = np.asarray(given)
             if array.dtype.kind in "OUS":
-                raise DTypeError(f"cannot feed {type(given).__name__} to {value.name!r}", where="Session.run",
-                                 got=repr(given)[:60], wanted=f"numbers of dtype {value.dtype.name}",
-                                 fix="a ragged list? pad its rows")
+                raise DTypeError(
+                    f"cannot feed {type(given).__name__} to {value.name!r}",
+                    where="Session.run",
+                    got=repr(given)[:60],
+                    wanted=f"numbers of dtype {value.dtype.name}",
+                    fix="a ragged list? pad its rows",
+                )
             array = _fitting(value, array)
             feeds[value] = spec_of(array.shape, value.dtype)
             check_feed(value, feeds[value])
             arrays.append(array)
         return feeds, arrays
 
-    def _compute(self, values: list[Value], nodes: list[Node], feeds: dict[Value, Spec], arrays: list[np.ndarray]
-                 ) -> list[np.ndarray]:
+    def _compute(
+        self, values: list[Value], nodes: list[Node], feeds: dict[Value, Spec], arrays: list[np.ndarray]
+    ) -> list[np.ndarray]:
         if not values and not nodes:
             return []
         needed = needed_nodes([*values, *nodes], feeds)
@@ -219,22 +289,30 @@ class Session:
         used = {id(v) for n in needed for v in n.inputs} | {id(v) for v in values}
         for value in feeds:
             if id(value) not in used:
-                warnings.warn(f"{value.name!r} is fed but what was asked for is not connected to it", stacklevel=4)
+                warnings.warn(
+                    f"{value.name!r} is fed but what was asked for is not connected to it", stacklevel=4
+                )
         with self._lock:
             self._take_over()
             started = self._check_initialised(needed)
             if recording.active is not None:
-                known = recording.active.run_graph(self.graph, {v: eager.from_array(a) for v, a in zip(
-                    feeds, arrays, strict=True)}, needed)
+                known = recording.active.run_graph(
+                    self.graph,
+                    {v: eager.from_array(a) for v, a in zip(feeds, arrays, strict=True)},
+                    needed,
+                )
                 return [np.asarray(known[id(v)]) for v in values]
-            key = (tuple(map(id, values)), tuple(map(id, nodes)), tuple((id(v), s) for v, s in feeds.items()))
+            key = (
+                tuple(map(id, values)),
+                tuple(map(id, nodes)),
+                tuple((id(v), s) for v, s in feeds.items()),
+            )
             try:
-                known = self._programs.get(key)
-                if known is None:
+                if key not in self._programs:
                     extra = [n for n in needed if n.op.has_effects(n)]
-                    known = compile_graph(self.graph, values, feeds, [*nodes, *extra]), (values, nodes, list(feeds))
-                    self._programs[key] = known
-                return known[0].run(arrays)
+                    program = compile_graph(self.graph, values, feeds, [*nodes, *extra])
+                    self._programs[key] = program, (values, nodes, list(feeds))
+                return self._programs[key][0].run(arrays)
             except BaseException:
                 for variable in started:
                     variable._array = None
@@ -245,9 +323,14 @@ class Session:
             if node.op.name == "placeholder" and node.outputs[0] not in feeds:
                 users = [n.name for n in needed if any(v is node.outputs[0] for v in n.inputs)]
                 raise InvalidArgumentError(
-                    f"the placeholder {node.name!r} was not fed", where=f"node {node.name!r}", got="no number for it",
-                    wanted=f"{node.outputs[0].spec}" + (f", needed by {', '.join(users[:3])}" if users else ""),
-                    fix=f"sess.run(..., feed_dict={{{node.name}: ...}})", source=node.source)
+                    f"the placeholder {node.name!r} was not fed",
+                    where=f"node {node.name!r}",
+                    got="no number for it",
+                    wanted=f"{node.outputs[0].spec}"
+                    + (f", needed by {', '.join(users[:3])}" if users else ""),
+                    fix=f"sess.run(..., feed_dict={{{node.name}: ...}})",
+                    source=node.source,
+                )
 
     def _check_initialised(self, needed: Sequence[Node]) -> list[Variable]:
         """Refuse reads of variables without a value; gives memory to those assigned for the first time."""
@@ -273,6 +356,7 @@ class Session:
             for variable in self.graph.variables:
                 variable._array = self._values.get(id(variable), (variable, None))[1]
             from minigraph.run.variable import memory_epoch
+
             memory_epoch.value += 1
             self.graph.session = self
 
@@ -287,7 +371,9 @@ class Session:
         """Which nodes a run of `fetches` computes, and which it leaves out because nothing connects them."""
         items = [self._fetch(f) for f in flatten(fetches)]
         needed = {id(n) for n in needed_nodes([i for i in items if isinstance(i, (Value, Node))])}
-        lines = [f"{'runs' if id(n) in needed else 'not connected':<14}{n.text()}" for n in self.graph.nodes]
+        lines = [
+            f"{'runs' if id(n) in needed else 'not connected':<14}{n.text()}" for n in self.graph.nodes
+        ]
         return "\n".join(lines)
 
 
@@ -298,18 +384,28 @@ def _fitting(value: Value, array: np.ndarray) -> np.ndarray:
         DTypeError: for fractions fed to an integer placeholder and the like.
     """
     wanted = value.dtype.numpy_dtype
-    if not np.can_cast(array.dtype, wanted, "same_kind") and array.size and not (
-            array.dtype.kind in "iu" and wanted.kind in "iu") and not np.array_equal(array, array.astype(wanted)):
-        raise DTypeError(f"cannot feed {array.dtype} numbers to {value.name!r}", where=f"placeholder {value.node.name!r}",
-                         got=f"{array.dtype}: {np.array2string(array.ravel()[:3], separator=', ')}",
-                         wanted=f"numbers that {value.dtype.name} can hold", fix=f"convert them, or make the placeholder "
-                         f"tf.{array.dtype}", source=value.node.source)
+    if (
+        not np.can_cast(array.dtype, wanted, "same_kind")
+        and array.size
+        and not (array.dtype.kind in "iu" and wanted.kind in "iu")
+        and not np.array_equal(array, array.astype(wanted))
+    ):
+        raise DTypeError(
+            f"cannot feed {array.dtype} numbers to {value.name!r}",
+            where=f"placeholder {value.node.name!r}",
+            got=f"{array.dtype}: {np.array2string(array.ravel()[:3], separator=', ')}",
+            wanted=f"numbers that {value.dtype.name} can hold",
+            fix=f"convert them, or make the placeholder tf.{array.dtype}",
+            source=value.node.source,
+        )
     return np.ascontiguousarray(array, wanted).reshape(array.shape)
 
 
 def _check_any_shapes(graph: Graph, needed: Sequence[Node], feeds: Mapping[Value, Spec]) -> None:
     """A placeholder without a shape may be fed an array where everything that uses it works on any shape."""
-    reached = {id(v): v for v, spec in feeds.items() if v.node.attrs.get("_any_shape") and spec.shape != v.shape}
+    reached = {
+        id(v): v for v, spec in feeds.items() if v.node.attrs.get("_any_shape") and spec.shape != v.shape
+    }
     if not reached:
         return
     backwards = {i for result in graph.backwards for i in result.made}
@@ -317,15 +413,20 @@ def _check_any_shapes(graph: Graph, needed: Sequence[Node], feeds: Mapping[Value
         source = next((reached[id(v)] for v in node.inputs if id(v) in reached), None)
         if source is None:
             continue
-        any_shape = isinstance(node.op, Elementwise) or node.op.is_alias or (
-            node.op.name.startswith("reduce_") and node.attrs.get("axis") is None)
+        any_shape = (
+            isinstance(node.op, Elementwise)
+            or node.op.is_alias
+            or (node.op.name.startswith("reduce_") and node.attrs.get("axis") is None)
+        )
         if not any_shape or node.order in backwards:
             raise ShapeError(
-                f"the placeholder {source.node.name!r} was made without a shape and cannot be fed an array here",
-                where=f"node {node.name!r}", got=f"an array of shape {feeds.get(source, source.spec).shape}",
+                f"the placeholder {source.node.name!r} was made without a shape and cannot be fed an array",
+                where=f"node {node.name!r}",
+                got=f"an array of shape {feeds.get(source, source.spec).shape}",
                 wanted="a number, since the rest of the graph was built for one",
                 fix=f"tf.placeholder(tf.{source.dtype.name}, shape=[None]) (one None per axis that varies)",
-                source=source.node.source)
+                source=source.node.source,
+            )
         reached.update((id(out), source) for out in node.outputs)
 
 
@@ -357,9 +458,13 @@ def get_default_session() -> Session:
         FailedPreconditionError: when there is none.
     """
     if not _sessions.stack:
-        raise FailedPreconditionError("there is no default session", where="tf.get_default_session",
-                                      got="a use outside every `with tf.Session():`", wanted="an open session",
-                                      fix="with tf.Session() as sess: ...")
+        raise FailedPreconditionError(
+            "there is no default session",
+            where="tf.get_default_session",
+            got="a use outside every `with tf.Session():`",
+            wanted="an open session",
+            fix="with tf.Session() as sess: ...",
+        )
     return _sessions.stack[-1]
 
 
@@ -375,7 +480,11 @@ def global_variables() -> list[Variable]:
 
 def trainable_variables(scope: str | None = None) -> list[Variable]:
     """The default graph's trainable variables."""
-    return [v for v in default_graph().variables if v.trainable and (scope is None or v.name.startswith(scope))]
+    return [
+        v
+        for v in default_graph().variables
+        if v.trainable and (scope is None or v.name.startswith(scope))
+    ]
 
 
 def variables_initializer(var_list: Sequence[Variable], name: str = "init") -> Group:
@@ -413,7 +522,8 @@ def executing_eagerly() -> bool:
 init_scope = eagerly
 
 
-# ------------------------------------------------------------------------------------------------ TensorFlow 1's methods
+# ----------------------------------------------------------------------------------- TensorFlow 1's methods
+
 
 def _eval(self: Any, feed_dict: Mapping | None = None, session: Session | None = None) -> Any:
     """The numbers, computed by a session (the default one)."""
@@ -425,5 +535,5 @@ def _run(self: Node, feed_dict: Mapping | None = None, session: Session | None =
     (session or get_default_session()).run(self, feed_dict)
 
 
-Value.eval = Variable.eval = _eval  # type: ignore[attr-defined]
-Node.run = _run  # type: ignore[attr-defined]
+for _kind, _name, _method in ((Value, "eval", _eval), (Variable, "eval", _eval), (Node, "run", _run)):
+    setattr(_kind, _name, _method)

@@ -1,7 +1,7 @@
 """What a traced function is called with: which arguments are tensors, and when two calls are alike.
 
-Calls are alike when their tensors have the same shapes and dtypes and everything else is equal: then one trace serves
-both. Knows nothing of graphs.
+Calls are alike when their tensors have the same shapes and dtypes and everything else is equal: then one
+trace serves both. Knows nothing of graphs.
 """
 
 from __future__ import annotations
@@ -61,10 +61,15 @@ def is_tensor_like(leaf: Any) -> bool:
 
 def spec_like(leaf: Any) -> Spec:
     """Shape and dtype of a tensor-like argument."""
-    return leaf.spec if isinstance(leaf, (EagerTensor, TensorSpec)) else spec_of(leaf.shape, as_dtype(leaf.dtype))
+    return (
+        leaf.spec
+        if isinstance(leaf, (EagerTensor, TensorSpec))
+        else spec_of(leaf.shape, as_dtype(leaf.dtype))
+    )
 
 
 # ------------------------------------------------------------------------------------------------ alike
+
 
 class Identity:
     """An object compared by identity and kept alive, so that its id stays its own."""
@@ -81,7 +86,11 @@ class Identity:
         return id(self.thing)
 
     def __repr__(self) -> str:
-        kind = "the variable" if isinstance(self.thing, Variable) else f"the {type(self.thing).__name__} object"
+        kind = (
+            "the variable"
+            if isinstance(self.thing, Variable)
+            else f"the {type(self.thing).__name__} object"
+        )
         return f"{kind} {getattr(self.thing, 'name', '') or ''}".strip()
 
 
@@ -89,10 +98,14 @@ _PLAIN = (int, float, bool, complex, str, bytes, type(None))
 
 
 def key_of(argument: Any) -> Any:
-    """What must be equal for a trace to be used again: specs of tensors, values of plain Python things, structures of
-    nests, identities of other objects."""
+    """What must be equal for a trace to be used again: specs of tensors, values of plain Python things,
+    structures of nests, identities of other objects."""
     if isinstance(argument, Mapping):
-        return type(argument), tuple(sorted(argument)), tuple(key_of(argument[name]) for name in sorted(argument))
+        return (
+            type(argument),
+            tuple(sorted(argument)),
+            tuple(key_of(argument[name]) for name in sorted(argument)),
+        )
     if isinstance(argument, (list, tuple)):
         return type(argument), tuple(key_of(item) for item in argument)
     if is_tensor_like(argument):
@@ -111,7 +124,11 @@ class Plain:
         self.value = value
 
     def __eq__(self, other) -> bool:
-        return isinstance(other, Plain) and type(self.value) is type(other.value) and self.value == other.value
+        return (
+            isinstance(other, Plain)
+            and type(self.value) is type(other.value)
+            and self.value == other.value
+        )
 
     def __hash__(self) -> int:
         return hash(self.value)
@@ -142,7 +159,9 @@ def _change(name: str, before: Any, after: Any) -> str:
         if len(before[-1]) == len(after[-1]):
             for item, one, other in zip(items, before[-1], after[-1], strict=True):
                 if one != other:
-                    return _change(f"{name}[{item!r}]" if len(before) == 3 else f"{name}[{item}]", one, other)
+                    return _change(
+                        f"{name}[{item!r}]" if len(before) == 3 else f"{name}[{item}]", one, other
+                    )
     return f"argument {name!r} changed from {_shown(before)} to {_shown(after)}"
 
 
@@ -150,13 +169,17 @@ def _shown(key: Any) -> str:
     if isinstance(key, Spec):
         return f"a tensor {key}"
     if isinstance(key, tuple):
-        parts = ", ".join(f"{n}: {_shown(k)}" for n, k in zip(key[1], key[2], strict=True)) if len(key) == 3 else (
-            ", ".join(map(_shown, key[1])))
+        parts = (
+            ", ".join(f"{n}: {_shown(k)}" for n, k in zip(key[1], key[2], strict=True))
+            if len(key) == 3
+            else (", ".join(map(_shown, key[1])))
+        )
         return f"a {key[0].__name__} of ({parts})"
     return repr(key)
 
 
 # ------------------------------------------------------------------------------------------------ binding
+
 
 class Signature:
     """The parameters of a Python function, and what an input_signature says about them."""
@@ -178,36 +201,56 @@ class Signature:
         try:
             bound = self.parameters.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidArgumentError(f"{self.name}: {error}", where=f"function {self.name}",
-                                       got=f"{len(args)} positional arguments"
-                                       + (f" and {', '.join(kwargs)}" if kwargs else ""),
-                                       wanted=str(self), fix="call it with the arguments it declares") from None
+            raise InvalidArgumentError(
+                f"{self.name}: {error}",
+                where=f"function {self.name}",
+                got=f"{len(args)} positional arguments" + (f" and {', '.join(kwargs)}" if kwargs else ""),
+                wanted=str(self),
+                fix="call it with the arguments it declares",
+            ) from None
         bound.apply_defaults()
         if self.specs is not None:
-            self._apply_specs(bound)
+            self._apply_specs(bound, self.specs)
         return bound
 
-    def _apply_specs(self, bound: inspect.BoundArguments) -> None:
+    def _apply_specs(self, bound: inspect.BoundArguments, specs: list) -> None:
         """Make tensors of the arguments that the input_signature describes."""
         names = list(bound.arguments)
-        given = [v for name in names for v in (
-            bound.arguments[name] if self._is_variadic(name) else [bound.arguments[name]])]
-        if len(given) < len(self.specs):
+        given = [
+            v
+            for name in names
+            for v in (bound.arguments[name] if self._is_variadic(name) else [bound.arguments[name]])
+        ]
+        if len(given) < len(specs):
             raise InvalidArgumentError(
-                f"{self.name}: {len(given)} arguments for an input_signature of {len(self.specs)}",
-                where=f"function {self.name}", got=str(len(given)), wanted=str(len(self.specs)),
-                fix="call it with one tensor per TensorSpec")
+                f"{self.name}: {len(given)} arguments for an input_signature of {len(specs)}",
+                where=f"function {self.name}",
+                got=str(len(given)),
+                wanted=str(len(specs)),
+                fix="call it with one tensor per TensorSpec",
+            )
         checked = []
-        for i, (argument, wanted) in enumerate(zip(given, self.specs, strict=False)):
+        for i, (argument, wanted) in enumerate(zip(given, specs, strict=False)):
             try:
                 leaves = _along(wanted, argument)
             except (LookupError, TypeError, ValueError):
-                raise InvalidArgumentError(f"{self.name}: argument {i} has another structure than its input_signature",
-                                           where=f"function {self.name}", got=f"{argument!r:.60}", wanted=f"{wanted!r:.200}",
-                                           fix="pass the nest the signature describes") from None
-            checked.append(pack_like(wanted, [self._checked(i, leaf, spec) for leaf, spec in zip(
-                leaves, flatten(wanted), strict=True)]))
-        remaining = iter([*checked, *given[len(checked):]])
+                raise InvalidArgumentError(
+                    f"{self.name}: argument {i} has another structure than its input_signature",
+                    where=f"function {self.name}",
+                    got=f"{argument!r:.60}",
+                    wanted=f"{wanted!r:.200}",
+                    fix="pass the nest the signature describes",
+                ) from None
+            checked.append(
+                pack_like(
+                    wanted,
+                    [
+                        self._checked(i, leaf, spec)
+                        for leaf, spec in zip(leaves, flatten(wanted), strict=True)
+                    ],
+                )
+            )
+        remaining = iter([*checked, *given[len(checked) :]])
         for name in names:
             if self._is_variadic(name):
                 bound.arguments[name] = tuple(next(remaining) for _ in bound.arguments[name])
@@ -220,15 +263,26 @@ class Signature:
     def _checked(self, i: int, leaf: Any, spec: TensorSpec) -> Any:
         if isinstance(leaf, TensorSpec):
             return leaf
-        tensor = leaf if isinstance(leaf, Tensor) else convert(leaf, hint=spec.dtype, name=f"argument {i}")
+        tensor = (
+            leaf if isinstance(leaf, Tensor) else convert(leaf, hint=spec.dtype, name=f"argument {i}")
+        )
         tensor = tensor.value() if isinstance(tensor, Variable) else tensor
         if tensor.dtype is not spec.dtype:
-            raise DTypeError(f"{self.name}: argument {i} has the wrong dtype", where=f"function {self.name}",
-                             got=tensor.dtype.name, wanted=spec.dtype.name, fix=f"tf.cast(x, tf.{spec.dtype.name})")
+            raise DTypeError(
+                f"{self.name}: argument {i} has the wrong dtype",
+                where=f"function {self.name}",
+                got=tensor.dtype.name,
+                wanted=spec.dtype.name,
+                fix=f"tf.cast(x, tf.{spec.dtype.name})",
+            )
         if not fits(spec.shape, tensor.shape):
-            raise ShapeError(f"{self.name}: argument {i} does not fit the input_signature",
-                             where=f"function {self.name}", got=str(tensor.shape), wanted=str(spec.shape),
-                             fix="reshape the argument, or use None for sizes that vary")
+            raise ShapeError(
+                f"{self.name}: argument {i} does not fit the input_signature",
+                where=f"function {self.name}",
+                got=str(tensor.shape),
+                wanted=str(spec.shape),
+                fix="reshape the argument, or use None for sizes that vary",
+            )
         return tensor
 
     def keys(self, bound: inspect.BoundArguments) -> tuple:

@@ -1,7 +1,8 @@
 """`function`: a Python function becomes one graph and runs as one program.
 
-The first call with new kinds of arguments traces: the Python code runs once on symbolic tensors and its ops become nodes.
-Later calls with the same kinds run the compiled program. Why a call was traced again is kept and can be asked for.
+The first call with new kinds of arguments traces: the Python code runs once on symbolic tensors and its ops
+become nodes. Later calls with the same kinds run the compiled program. Why a call was traced again is kept
+and can be asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from minigraph.ops.registry import OPS
 from minigraph.run import eager
 from minigraph.run.eager import EagerTensor
 from minigraph.run.variable import Variable
-from minigraph.signature import Signature, TensorSpec, difference, is_tensor_like, leaf_names, spec_like
+from minigraph.signature import Signature, TensorSpec, difference, is_tensor_like, leaf_names
 from minigraph.spec import Spec, spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
@@ -42,10 +43,16 @@ _SIMPLE = frozenset({int, float, bool, str, type(None)})
 class Function:
     """A Python function that runs as compiled graphs. Made by `tf.function`."""
 
-    def __init__(self, python_function: Callable, input_signature: Sequence | None = None, autograph_on: bool = True,
-                 reduce_retracing: bool = False, name: str | None = None):
+    def __init__(
+        self,
+        python_function: Callable,
+        input_signature: Sequence | None = None,
+        autograph_on: bool = True,
+        reduce_retracing: bool = False,
+        name: str | None = None,
+    ):
         self.python_function = python_function
-        self._name = name or getattr(python_function, "__name__", type(python_function).__name__)
+        self._name = name or str(getattr(python_function, "__name__", type(python_function).__name__))
         self._given = input_signature, autograph_on, reduce_retracing, self._name
         self._signature = Signature(python_function, self._name, input_signature)
         self._autograph, self._reduce = autograph_on, reduce_retracing
@@ -68,9 +75,12 @@ class Function:
             # Part of a larger graph: its ops become nodes there.
             return self._inline(args, kwargs)
         if not kwargs and not eager.tapes:
-            # The common call: eager tensors and simple Python values of kinds seen before, in as few steps as possible.
+            # The common call: eager tensors and simple Python values of kinds seen before, in as few steps
+            # as possible.
             try:
-                found = self._fast.get(tuple([a.spec if type(a) is EagerTensor else (a.__class__, a) for a in args]))
+                found = self._fast.get(
+                    tuple([a.spec if type(a) is EagerTensor else (a.__class__, a) for a in args])
+                )
             except TypeError:
                 found = None  # A list or dict: not hashable.
             if found is not None:
@@ -83,8 +93,12 @@ class Function:
             with graph.as_default():
                 return self._inline(args, kwargs)
         concrete, tensors = self._prepare(args, kwargs)
-        if not kwargs and all(type(a) is EagerTensor or type(a) in _SIMPLE for a in args) and all(
-                type(t) is EagerTensor for t in tensors) and len(tensors) == sum(type(a) is EagerTensor for a in args):
+        if (
+            not kwargs
+            and all(type(a) is EagerTensor or type(a) in _SIMPLE for a in args)
+            and all(type(t) is EagerTensor for t in tensors)
+            and len(tensors) == sum(type(a) is EagerTensor for a in args)
+        ):
             key = tuple([a.spec if type(a) is EagerTensor else (a.__class__, a) for a in args])
             self._fast[key] = concrete.run_program, concrete.program([t.spec for t in tensors])
         return concrete.run(tensors)
@@ -93,8 +107,13 @@ class Function:
         """Call as part of the graph being built, with what would be tensors as tensors."""
         bound = self._signature.bind(args, kwargs)
         for name, argument in bound.arguments.items():
-            bound.arguments[name] = pack_like(argument, [
-                convert(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf for leaf in flatten(argument)])
+            bound.arguments[name] = pack_like(
+                argument,
+                [
+                    convert(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
+                    for leaf in flatten(argument)
+                ],
+            )
         return self._code()(*bound.args, **bound.kwargs)
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
@@ -143,7 +162,9 @@ class Function:
     def _code(self) -> Callable:
         if self._converted is None:
             plain = self.python_function
-            rewrite = plain.converted if isinstance(plain, _WeakMethod) else lambda: autograph.convert(plain)
+            rewrite = (
+                plain.converted if isinstance(plain, _WeakMethod) else lambda: autograph.convert(plain)
+            )
             self._converted = rewrite() if self._autograph else plain
         return self._converted
 
@@ -160,12 +181,17 @@ class Function:
             if concrete is None:
                 concrete = self._concrete[key] = self._trace(bound, key)
                 self._note_trace(key, self._signature.names(bound))
-        return concrete, [leaf if isinstance(leaf, EagerTensor) else convert(leaf)
-                          for leaf in flatten(list(bound.arguments.values()))
-                          if is_tensor_like(leaf) and not isinstance(leaf, TensorSpec)]
+        tensors: list[Any] = [
+            leaf if isinstance(leaf, EagerTensor) else convert(leaf)
+            for leaf in flatten(list(bound.arguments.values()))
+            if is_tensor_like(leaf) and not isinstance(leaf, TensorSpec)
+        ]
+        return concrete, tensors
 
     def _relaxed(self, key: tuple) -> tuple:
-        """With reduce_retracing: sizes that differ from an earlier trace become unknown, so that one trace serves all."""
+        """With reduce_retracing: sizes that differ from an earlier trace become unknown, so that one trace
+        serves all.
+        """
         for known in self._concrete:
             relaxed = [_relax(old, new) for old, new in zip(known, key, strict=False)]
             if len(known) == len(key) and None not in relaxed:
@@ -180,12 +206,17 @@ class Function:
             concrete, created = self._trace_once(bound, key)
         if created:
             raise FailedPreconditionError(
-                f"{self._name} makes a variable each time it is traced", where=f"function {self._name}",
-                got=", ".join(v.name for v in created), wanted="variables made once, by the first call at most",
-                fix="make variables outside, or keep them: if self.v is None: self.v = tf.Variable(...)")
+                f"{self._name} makes a variable each time it is traced",
+                where=f"function {self._name}",
+                got=", ".join(v.name for v in created),
+                wanted="variables made once, by the first call at most",
+                fix="make variables outside, or keep them: if self.v is None: self.v = tf.Variable(...)",
+            )
         return concrete
 
-    def _trace_once(self, bound: inspect.BoundArguments, key: tuple) -> tuple[ConcreteFunction, list[Variable]]:
+    def _trace_once(
+        self, bound: inspect.BoundArguments, key: tuple
+    ) -> tuple[ConcreteFunction, list[Variable]]:
         """Run the Python code on symbolic tensors; gives the trace and the variables it made."""
         graph = Graph(self._name)
         graph.lazy_variables = False
@@ -200,9 +231,12 @@ class Function:
             name = getattr(leaf, "name", None) or name if isinstance(leaf, TensorSpec) else name
             inputs.append(graph.add(OPS["placeholder"], (), {}, [next(specs)], name).outputs[0])
             return inputs[-1]
+
         arguments = inspect.BoundArguments(bound.signature, type(bound.arguments)(bound.arguments))
         for name, argument in bound.arguments.items():
-            arguments.arguments[name] = pack_like(argument, [symbolic(leaf) for leaf in flatten(argument)])
+            arguments.arguments[name] = pack_like(
+                argument, [symbolic(leaf) for leaf in flatten(argument)]
+            )
         with graph.as_default():
             result = self._code()(*arguments.args, **arguments.kwargs)
             result = _symbolic_result(self._name, graph, result)
@@ -214,13 +248,18 @@ class Function:
             self.retraces.append(f"traced again: {difference(names, self._last_key, key)}")
         self._last_key = key
         if len(self.retraces) == _WARN_AFTER:
-            warnings.warn(f"{self._name} was traced {self._trace_count} times; the last time: {self.retraces[-1]}. Pass "
-                          "Python numbers as tensors (tf.constant), declare input_signature with None for sizes that vary, "
-                          "or use reduce_retracing=True.", stacklevel=5)
+            warnings.warn(
+                f"{self._name} was traced {self._trace_count} times; the last time: {self.retraces[-1]}. "
+                "Pass Python numbers as tensors (tf.constant), declare input_signature with None for sizes "
+                "that vary, or use reduce_retracing=True.",
+                stacklevel=5,
+            )
 
 
 class _WeakMethod:
-    """A method that does not keep its instance alive: the Function in the class would otherwise hold every instance."""
+    """A method that does not keep its instance alive: the Function in the class would otherwise hold every
+    instance.
+    """
 
     def __init__(self, function: Callable, instance: Callable[[], Any]):
         self._function, self._instance = function, instance
@@ -238,11 +277,20 @@ class _WeakMethod:
 
 
 def _relax(old: Any, new: Any) -> Any:
-    """The kind of argument that both are, with unknown sizes where they differ; None where they are too different."""
+    """The kind of argument that both are, with unknown sizes where they differ; None where they are too
+    different.
+    """
     if old == new:
         return new
-    if (isinstance(old, Spec) and isinstance(new, Spec) and old.dtype is new.dtype and len(old.shape) == len(new.shape)):
-        return spec_of([m if m == n else None for m, n in zip(old.shape, new.shape, strict=True)], new.dtype)
+    if (
+        isinstance(old, Spec)
+        and isinstance(new, Spec)
+        and old.dtype is new.dtype
+        and len(old.shape) == len(new.shape)
+    ):
+        return spec_of(
+            [m if m == n else None for m, n in zip(old.shape, new.shape, strict=True)], new.dtype
+        )
     return None
 
 
@@ -260,18 +308,30 @@ def _symbolic_result(name: str, graph: Graph, result: Any) -> Any:
         if isinstance(leaf, (Tensor, np.ndarray, np.generic, bool, int, float, complex)):
             leaf = import_tensor(graph, leaf.value() if isinstance(leaf, Variable) else convert(leaf))
         elif not isinstance(leaf, (str, bytes, type(None))):
-            raise InvalidArgumentError(f"{name} returns something that is not a tensor", where=f"function {name}",
-                                       got=f"{type(leaf).__name__}: {leaf!r:.60}",
-                                       wanted="tensors, numbers, None, or lists, tuples and dicts of them",
-                                       fix="return its tensors, and build the object outside the tf.function")
+            raise InvalidArgumentError(
+                f"{name} returns something that is not a tensor",
+                where=f"function {name}",
+                got=f"{type(leaf).__name__}: {leaf!r:.60}",
+                wanted="tensors, numbers, None, or lists, tuples and dicts of them",
+                fix="return its tensors, and build the object outside the tf.function",
+            )
         leaves.append(leaf)
     return pack_like(result, leaves)
 
 
-def function(func: Callable | None = None, input_signature: Sequence | None = None, autograph: bool = True,
-             jit_compile: bool | None = None, reduce_retracing: bool = False, experimental_implements=None,
-             experimental_autograph_options=None, experimental_attributes=None, experimental_relax_shapes=None,
-             experimental_compile=None, experimental_follow_type_hints=None) -> Any:
+def function(
+    func: Callable | None = None,
+    input_signature: Sequence | None = None,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+    experimental_implements=None,
+    experimental_autograph_options=None,
+    experimental_attributes=None,
+    experimental_relax_shapes=None,
+    experimental_compile=None,
+    experimental_follow_type_hints=None,
+) -> Any:
     """Compile a Python function into a graph (TensorFlow's `tf.function`).
 
     Args:
@@ -279,7 +339,8 @@ def function(func: Callable | None = None, input_signature: Sequence | None = No
         input_signature: one TensorSpec per tensor argument; then there is a single trace.
         autograph: rewrite `if`, `while` and `for` on tensors into graph control flow.
         jit_compile: accepted for TensorFlow's scripts; minigraph always compiles.
-        reduce_retracing: when only sizes differ from an earlier call, trace once more with unknown sizes and no more.
+        reduce_retracing: when only sizes differ from an earlier call, trace once more with unknown sizes
+        and no more.
 
     >>> import minigraph as tf
     >>> @tf.function
@@ -288,14 +349,22 @@ def function(func: Callable | None = None, input_signature: Sequence | None = No
     >>> float(f(tf.constant(3.0), tf.constant(4.0)))
     42.0
     """
-    for argument, given in (("experimental_implements", experimental_implements),
-                            ("experimental_autograph_options", experimental_autograph_options),
-                            ("experimental_attributes", experimental_attributes),
-                            ("experimental_follow_type_hints", experimental_follow_type_hints)):
+    for argument, given in (
+        ("experimental_implements", experimental_implements),
+        ("experimental_autograph_options", experimental_autograph_options),
+        ("experimental_attributes", experimental_attributes),
+        ("experimental_follow_type_hints", experimental_follow_type_hints),
+    ):
         if given is not None:
-            raise UnsupportedError(f"tf.function: {argument} is not supported", where="tf.function", got=repr(given),
-                                   fix=f"leave {argument} out")
+            raise UnsupportedError(
+                f"tf.function: {argument} is not supported",
+                where="tf.function",
+                got=repr(given),
+                fix=f"leave {argument} out",
+            )
     reduce_retracing = bool(reduce_retracing or experimental_relax_shapes)
     if func is None:
-        return lambda python_function: Function(python_function, input_signature, autograph, reduce_retracing)
+        return lambda python_function: Function(
+            python_function, input_signature, autograph, reduce_retracing
+        )
     return Function(func, input_signature, autograph, reduce_retracing)

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from parity import report
     from parity.cases import select
     from parity.libraries import tensorflow
-    from parity.run import run_case
+    from parity.run import run
     console = Console()
     try:
         tensorflow()
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinigraphError as error:
         console.print(str(error), markup=False)
         return 2
-    results = [run_case(case, options.quick) for case in track(
+    results = [run(case, options.quick) for case in track(
         cases, "comparing with TensorFlow", console=Console(stderr=True), transient=True)]
     report.show(results, console)
     if options.json:

@@ -9,26 +9,42 @@ import numpy as np
 
 from minigraph.errors import MinigraphError
 from parity.case import Case
+from parity.cases.networks import Network
+from parity.cases.optimizers import OptimizerCase
 from parity.divergence import first_divergence
 from parity.result import QUANTITIES, Result
 from parity.tolerances import FACTOR, differs, few, logic, ulps
+from parity.training import run_network, run_optimizer
 from parity.ways import OURS, Numbers, Question, build, question, tensorflow_eager, tensorflow_function
 
 #: The ways an edge case goes, and every case in a quick run.
 QUICK = ("eager", "function")
 
 
-def run_case(case: Case, quick: bool = False) -> Result:
+def run(case: Case | Network | OptimizerCase, quick: bool = False) -> Result:
+    """Run any row of the table on both libraries and judge it.
+
+    Args:
+        quick: cases only eagerly and as a function, beside TensorFlow's eager mode; training for fewer steps.
+    """
+    if isinstance(case, Network):
+        return run_network(case, quick)
+    if isinstance(case, OptimizerCase):
+        return run_optimizer(case, quick)
+    return run_case(case, quick)
+
+
+def run_case(case: Case, quick: bool = False, ways: Sequence[str] = ()) -> Result:
     """Run `case` on both libraries and judge it.
 
     Args:
         quick: only eagerly and as a function, beside TensorFlow's eager mode.
+        ways: these ways instead, beside TensorFlow's eager mode.
     """
     result = Result(case)
     started = time.perf_counter()
-    light = quick or case.edge
-    chosen = QUICK if light or case.python else (*QUICK, "lowered") if case.layer else OURS
-    ways = {name: OURS[name] for name in chosen}
+    light = quick or case.edge or bool(ways)
+    chosen = ways or (QUICK if light or case.python else (*QUICK, "lowered") if case.layer else OURS)
     narrow = question(case, "float32")
     theirs = (tensorflow_eager if light else tensorflow_function)(narrow)
     truths = [theirs]
@@ -44,8 +60,8 @@ def run_case(case: Case, quick: bool = False) -> Result:
     _refuse_vacuous(result, narrow, theirs)
     if result.problems:
         truths = truths[:1]
-    for name, way in ways.items():
-        found = _attempt(result, name, narrow, way)
+    for name in chosen:
+        found = _attempt(result, name, narrow, OURS[name])
         if found is not None:
             _judge(result, f"{name}, float32", narrow, found, theirs, truths)
     if any("vacuous" not in problem for problem in result.problems):

@@ -1,14 +1,14 @@
 """AutoGraph: Python's `if`, `while`, `for`, `and`, `or`, `not` on symbolic tensors become graph control flow.
 
-Rewriting the source is done by the kept library malt (the AutoGraph of TensorFlow, as a package of its own); what the
-rewritten statements do is `operators`.
+Rewriting the source is done by the kept library malt (the AutoGraph of TensorFlow, as a package of its
+own); what the rewritten statements do is `operators`.
 """
 
 from __future__ import annotations
 
 import dis
 import functools
-import importlib.util  # noqa: F401 - malt uses it without importing it
+import importlib.util
 import inspect
 import threading
 import types
@@ -47,8 +47,9 @@ def _transpiler() -> tuple[Any, Any]:
                 super().get_extra_locals()["ag__"].__dict__.update(operators.REPLACED)
             return self._extra_locals
 
-    options = converter.ConversionOptions(recursive=True, user_requested=True,
-                                          optional_features=converter.Feature.ASSERT_STATEMENTS)
+    options = converter.ConversionOptions(
+        recursive=True, user_requested=True, optional_features=converter.Feature.ASSERT_STATEMENTS
+    )
     return Transpiler(), converter.ProgramContext(options=options)
 
 
@@ -63,7 +64,11 @@ def convert(function: Callable) -> Callable:
         return functools.partial(convert(function.func), *function.args, **function.keywords)
     if inspect.ismethod(function):
         return types.MethodType(convert(function.__func__), function.__self__)
-    if not isinstance(function, types.FunctionType) or is_rewritten(function) or hasattr(function, _INSIDE_REWRITTEN):
+    if (
+        not isinstance(function, types.FunctionType)
+        or is_rewritten(function)
+        or hasattr(function, _INSIDE_REWRITTEN)
+    ):
         return function
     with _lock:
         found = _converted.get(function)
@@ -89,12 +94,19 @@ def _rewrite(function: types.FunctionType) -> Callable:
     except Exception as error:  # noqa: BLE001 - malt raises whatever it meets in the source
         if jumps:
             warnings.warn(
-                f"AutoGraph cannot rewrite {function.__qualname__} ({first_line(error)}); it runs as it is, so an if, while "
-                "or for on a tensor in it is an error. Define it in a file or notebook cell, or use tf.cond and "
-                "tf.while_loop.", stacklevel=2)
+                f"AutoGraph cannot rewrite {function.__qualname__} ({first_line(error)}); it runs as it is, "
+                "so an if, while or for on a tensor in it is an error. Define it in a file or notebook cell, "
+                "or use tf.cond and tf.while_loop.",
+                stacklevel=2,
+            )
         return function
-    register_rewritten(module.__file__, {
-        location.lineno: (origin.loc.filename, origin.loc.lineno) for location, origin in source_map.items()})
+    register_rewritten(
+        module.__file__,
+        {
+            location.lineno: (origin.loc.filename, origin.loc.lineno)
+            for location, origin in source_map.items()
+        },
+    )
     rewritten.ag_module = module
     return rewritten
 
@@ -107,11 +119,13 @@ def first_line(error: BaseException) -> str:
 def _jumps_and_calls(code: types.CodeType) -> tuple[bool, bool]:
     """Whether a function has statements to rewrite, and whether it calls functions that may."""
     names = [i.opname for i in dis.get_instructions(code)]
-    return (any("JUMP" in name or name in ("FOR_ITER", "SEND", "UNARY_NOT") for name in names),
-            any("CALL" in name for name in names))
+    return (
+        any("JUMP" in name or name in ("FOR_ITER", "SEND", "UNARY_NOT") for name in names),
+        any("CALL" in name for name in names),
+    )
 
 
 def to_code(entity: Callable) -> str:
     """The source of `entity` as AutoGraph rewrites it."""
     rewritten = convert(entity)
-    return inspect.getsource(rewritten.ag_module if is_rewritten(rewritten) else rewritten)
+    return inspect.getsource(getattr(rewritten, "ag_module", rewritten))

@@ -1,7 +1,8 @@
-"""What rewritten Python statements do: control flow on symbolic tensors becomes graph ops, on anything else it stays Python.
+"""What rewritten Python statements do: control flow on symbolic tensors becomes graph ops, on anything else
+it stays Python.
 
-A statement's variables come as a tuple of values (`get_state`) that can be put back (`set_state`); of an `if`, the first
-`nouts` of them are used afterwards.
+A statement's variables come as a tuple of values (`get_state`) that can be put back (`set_state`); of an
+`if`, the first `nouts` of them are used afterwards.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def _is_undefined(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (Tensor, np.ndarray, np.generic, bool, int, float, complex)) and not isinstance(value, Variable)
+    return isinstance(
+        value, (Tensor, np.ndarray, np.generic, bool, int, float, complex)
+    ) and not isinstance(value, Variable)
 
 
 def _holds_numbers(value: Any) -> bool:
@@ -51,20 +54,36 @@ def _condition(value: Any, statement: str) -> Value:
     """The tensor that a statement depends on, if it is one truth value."""
     value = value.value() if isinstance(value, Variable) else value
     if not value.dtype.is_bool:
-        raise DTypeError(f"the condition of {statement} is a number, not a truth value", where=statement,
-                         got=repr(value.spec), wanted="bool[]",
-                         fix="compare it: x != 0; to ask whether something is None: x is not None")
+        raise DTypeError(
+            f"the condition of {statement} is a number, not a truth value",
+            where=statement,
+            got=repr(value.spec),
+            wanted="bool[]",
+            fix="compare it: x != 0; to ask whether something is None: x is not None",
+        )
     if value.shape != ():
-        raise ShapeError(f"the condition of {statement} is one truth value", where=statement,
-                         got=f"a tensor of shape {value.shape}", wanted="shape ()",
-                         fix="reduce it: tf.reduce_any(x > 0) or tf.reduce_all(x > 0)")
+        raise ShapeError(
+            f"the condition of {statement} is one truth value",
+            where=statement,
+            got=f"a tensor of shape {value.shape}",
+            wanted="shape ()",
+            fix="reduce it: tf.reduce_any(x > 0) or tf.reduce_all(x > 0)",
+        )
     return value
 
 
 # ------------------------------------------------------------------------------------------------ if
 
-def if_stmt(cond: Any, body: Callable, orelse: Callable, get_state: Callable, set_state: Callable,
-            symbol_names: tuple[str, ...], nouts: int) -> None:
+
+def if_stmt(
+    cond: Any,
+    body: Callable,
+    orelse: Callable,
+    get_state: Callable,
+    set_state: Callable,
+    symbol_names: tuple[str, ...],
+    nouts: int,
+) -> None:
     """`if cond: body() else: orelse()`"""
     if not _is_symbolic(cond):
         body() if cond else orelse()
@@ -90,7 +109,8 @@ def if_stmt(cond: Any, body: Callable, orelse: Callable, get_state: Callable, se
         packing.append((i, structure, len(pair)))
         results[0].extend(x for x, _ in pair)
         results[1].extend(y for _, y in pair)
-    found = iter(cond_of(pred, *(Branch(graph, [], leaves) for graph, leaves in zip(graphs, results, strict=True))))
+    true, false = (Branch(graph, [], leaves) for graph, leaves in zip(graphs, results, strict=True))
+    found = iter(cond_of(pred, true, false))
     for i, structure, count in packing:
         final[i] = pack_like(structure, [next(found) for _ in range(count)])
     set_state(tuple(final))
@@ -100,7 +120,11 @@ def _same_python_value(a: Any, b: Any) -> bool:
     """Whether both branches leave the same thing that is not a tensor."""
     if _is_undefined(a) and _is_undefined(b):
         return True
-    if _is_undefined(a) or _is_undefined(b) or any(isinstance(x, (Tensor, np.ndarray)) for x in flatten([a, b])):
+    if (
+        _is_undefined(a)
+        or _is_undefined(b)
+        or any(isinstance(x, (Tensor, np.ndarray)) for x in flatten([a, b]))
+    ):
         return False
     try:
         return type(a) is type(b) and bool(a == b)
@@ -108,10 +132,14 @@ def _same_python_value(a: Any, b: Any) -> bool:
         return False
 
 
-def _joined(a: Any, b: Any, graphs: list[Graph], name: str) -> tuple[list[tuple[Value | None, Value | None]], Any]:
+def _joined(
+    a: Any, b: Any, graphs: list[Graph], name: str
+) -> tuple[list[tuple[Value | None, Value | None]], Any]:
     """What a variable is after both branches, as pairs of values, and its structure."""
     for value, other, branch in ((a, b, "main"), (b, a, "else")):
-        may_be_missing = isinstance(value, UndefinedReturnValue) or (_is_undefined(value) and _probing.now)
+        may_be_missing = isinstance(value, UndefinedReturnValue) or (
+            _is_undefined(value) and _probing.now
+        )
         if may_be_missing and _holds_numbers(other):
             # A return this branch does not reach: nobody reads it, as the function goes on elsewhere.
             graph = graphs[0] if value is b else graphs[1]
@@ -119,35 +147,51 @@ def _joined(a: Any, b: Any, graphs: list[Graph], name: str) -> tuple[list[tuple[
             return [((x, None) if value is b else (None, x)) for x in leaves], other
         if _is_undefined(value):
             raise InvalidArgumentError(
-                f"{name!r} is not defined in every branch of an if on a tensor", where="if",
-                got=f"no value in the {branch} branch", wanted="a value in both branches",
-                fix=f"set {name} before the if, or in both branches")
+                f"{name!r} is not defined in every branch of an if on a tensor",
+                where="if",
+                got=f"no value in the {branch} branch",
+                wanted="a value in both branches",
+                fix=f"set {name} before the if, or in both branches",
+            )
         if value is None:
-            raise InvalidArgumentError(f"{name!r} is None at the end of the {branch} branch of an if on a tensor",
-                                       where="if", got=f"None in one branch, {other!r:.60} in the other",
-                                       wanted="tensors in both", fix=f"give {name} a number in both branches")
+            raise InvalidArgumentError(
+                f"{name!r} is None at the end of the {branch} branch of an if on a tensor",
+                where="if",
+                got=f"None in one branch, {other!r:.60} in the other",
+                wanted="tensors in both",
+                fix=f"give {name} a number in both branches",
+            )
     for value in (a, b):
         if not _holds_numbers(value):
             raise UnsupportedError(
-                f"{name!r} is a different Python object in each branch of an if on a tensor", where="if",
-                got=f"{a!r:.60} and {b!r:.60}", wanted="tensors or numbers",
-                fix="only tensors can depend on a tensor's value")
+                f"{name!r} is a different Python object in each branch of an if on a tensor",
+                where="if",
+                got=f"{a!r:.60} and {b!r:.60}",
+                wanted="tensors or numbers",
+                fix="only tensors can depend on a tensor's value",
+            )
     one, other = flatten(a), flatten(b)
     if len(one) != len(other):
         raise InvalidArgumentError(
-            f"{name!r} has another structure in each branch of an if on a tensor", where="if",
-            got=f"{len(one)} and {len(other)} values", wanted="the same structure",
-            fix="build the same list or tuple in both branches")
-    pairs = []
+            f"{name!r} has another structure in each branch of an if on a tensor",
+            where="if",
+            got=f"{len(one)} and {len(other)} values",
+            wanted="the same structure",
+            fix="build the same list or tuple in both branches",
+        )
+    pairs: list[tuple[Value | None, Value | None]] = []
     for x, y in zip(one, other, strict=True):
         # A Python number in one branch follows the tensor in the other.
         x_value = _imported(graphs[0], x, y.dtype if isinstance(y, Tensor) else None, name)
         y_value = _imported(graphs[1], y, x.dtype if isinstance(x, Tensor) else None, name)
         if x_value.dtype is not y_value.dtype or len(x_value.shape) != len(y_value.shape):
-            raise DTypeError(f"{name!r} is a different kind of tensor in each branch of an if on a tensor", where="if",
-                             got=f"{x_value.spec} in the main branch, {y_value.spec} in the else branch",
-                             wanted="the same dtype and rank",
-                             fix=f"tf.cast one of them, or give {name!r} one dtype from the start")
+            raise DTypeError(
+                f"{name!r} is a different kind of tensor in each branch of an if on a tensor",
+                where="if",
+                got=f"{x_value.spec} in the main branch, {y_value.spec} in the else branch",
+                wanted="the same dtype and rank",
+                fix=f"tf.cast one of them, or give {name!r} one dtype from the start",
+            )
         pairs.append((x_value, y_value))
     return pairs, a
 
@@ -166,13 +210,23 @@ def if_exp(cond: Any, if_true: Callable, if_false: Callable, expr_repr: str) -> 
     def assign(function: Callable) -> Callable:
         def run():
             holder[0] = function()
+
         return run
-    if_stmt(cond, assign(if_true), assign(if_false), lambda: tuple(holder), lambda state: holder.__setitem__(0, state[0]),
-            (expr_repr,), 1)
+
+    if_stmt(
+        cond,
+        assign(if_true),
+        assign(if_false),
+        lambda: tuple(holder),
+        lambda state: holder.__setitem__(0, state[0]),
+        (expr_repr,),
+        1,
+    )
     return holder[0]
 
 
 # ------------------------------------------------------------------------------------------------ loops
+
 
 class _Probing(threading.local):
     """Whether a loop's body is being tried out to see what its variables become."""
@@ -183,8 +237,14 @@ class _Probing(threading.local):
 _probing = _Probing()
 
 
-def while_stmt(test: Callable, body: Callable, get_state: Callable, set_state: Callable, symbol_names: tuple[str, ...],
-               opts: dict) -> None:
+def while_stmt(
+    test: Callable,
+    body: Callable,
+    get_state: Callable,
+    set_state: Callable,
+    symbol_names: tuple[str, ...],
+    opts: dict,
+) -> None:
     """`while test(): body()`"""
     # A Python condition may become symbolic in a later round (a counter that turns into a tensor).
     while not _is_symbolic(first := _tried(test)):
@@ -195,7 +255,9 @@ def while_stmt(test: Callable, body: Callable, get_state: Callable, set_state: C
 
 
 def _tried(test: Callable) -> Any:
-    """The condition's value; when it is symbolic, the nodes that computed it are not needed and are taken back."""
+    """The condition's value; when it is symbolic, the nodes that computed it are not needed and are taken
+    back.
+    """
     graph = current_graph()
     if graph is None:
         return test()
@@ -215,11 +277,18 @@ def _take_back(graph: Graph, first: int) -> None:
         graph.nodes.append(node)
 
 
-def for_stmt(iter_: Any, extra_test: Callable | None, body: Callable, get_state: Callable, set_state: Callable,
-             symbol_names: tuple[str, ...], opts: dict) -> None:
+def for_stmt(
+    iter_: Any,
+    extra_test: Callable | None,
+    body: Callable,
+    get_state: Callable,
+    set_state: Callable,
+    symbol_names: tuple[str, ...],
+    opts: dict,
+) -> None:
     """`for target in iter_: body(target)`"""
     if isinstance(iter_, Tensor) and current_graph() is not None:
-        iter_ = _rows(import_tensor(current_graph(), iter_))
+        iter_ = _rows(iter_)
     if not isinstance(iter_, Counted):
         _python_for(iter_, extra_test, body, get_state, set_state, symbol_names)
         return
@@ -238,42 +307,83 @@ def for_stmt(iter_: Any, extra_test: Callable | None, body: Callable, get_state:
     def put(state: tuple) -> None:
         index[0] = state[0]
         set_state(tuple(state[1:]))
+
     limit = opts.get("maximum_iterations")
-    _symbolic_loop(test, step, lambda: (index[0], *get_state()), put, ("index", *symbol_names),
-                   count if limit is None else limit, opts)
+    _symbolic_loop(
+        test,
+        step,
+        lambda: (index[0], *get_state()),
+        put,
+        ("index", *symbol_names),
+        count if limit is None else limit,
+        opts,
+    )
 
 
-def _python_for(items: Any, extra_test: Callable | None, body: Callable, get_state: Callable, set_state: Callable,
-                symbol_names: tuple[str, ...]) -> None:
+def _python_for(
+    items: Any,
+    extra_test: Callable | None,
+    body: Callable,
+    get_state: Callable,
+    set_state: Callable,
+    symbol_names: tuple[str, ...],
+) -> None:
     """A Python loop; where a break depends on a tensor, the later rounds run under an if."""
     if current_graph() is not None and type(items).__module__.startswith("minigraph.data"):
-        raise UnsupportedError("a loop over a dataset inside a tf.function would be unrolled", where="for",
-                               got=type(items).__name__, wanted="a tensor, tf.range or a Python sequence",
-                               fix="loop over the dataset outside and call a tf.function for each batch")
+        raise UnsupportedError(
+            "a loop over a dataset inside a tf.function would be unrolled",
+            where="for",
+            got=type(items).__name__,
+            wanted="a tensor, tf.range or a Python sequence",
+            fix="loop over the dataset outside and call a tf.function for each batch",
+        )
     for target in items:
         more = True if extra_test is None else extra_test()
         if _is_symbolic(more):
-            if_stmt(more, lambda target=target: body(target), lambda: None, get_state, set_state, symbol_names,
-                    len(symbol_names))
+            if_stmt(
+                more,
+                lambda target=target: body(target),
+                lambda: None,
+                get_state,
+                set_state,
+                symbol_names,
+                len(symbol_names),
+            )
         elif more:
             body(target)
         else:
             break
 
 
-def _symbolic_loop(test: Callable, body: Callable, get_state: Callable, set_state: Callable,
-                   symbol_names: tuple[str, ...], limit: Any, opts: dict) -> None:
-    """A loop as a while_loop op: variables that hold numbers are its state, everything else must stay as it is."""
+def _symbolic_loop(
+    test: Callable,
+    body: Callable,
+    get_state: Callable,
+    set_state: Callable,
+    symbol_names: tuple[str, ...],
+    limit: Any,
+    opts: dict,
+) -> None:
+    """A loop as a while_loop op: variables that hold numbers are its state, everything else must stay as it
+    is.
+    """
     for option in ("shape_invariants",):
         if option in opts:
-            raise UnsupportedError(f"set_loop_options: {option} is not supported", where="a loop in a tf.function",
-                                   got=repr(opts[option])[:60], wanted="loop variables of fixed shape",
-                                   fix="allocate the full size before the loop")
+            raise UnsupportedError(
+                f"set_loop_options: {option} is not supported",
+                where="a loop in a tf.function",
+                got=repr(opts[option])[:60],
+                wanted="loop variables of fixed shape",
+                fix="allocate the full size before the loop",
+            )
     before = list(get_state())
     if any(_is_undefined(value) for value in before):
         before = _with_placeholders(body, get_state, set_state, before, symbol_names)
     moving = [i for i, value in enumerate(before) if _holds_numbers(value)]
-    start = [pack_like(before[i], [convert(x, name=symbol_names[i]) for x in flatten(before[i])]) for i in moving]
+    start = [
+        pack_like(before[i], [convert(x, name=symbol_names[i]) for x in flatten(before[i])])
+        for i in moving
+    ]
 
     def put(state: tuple) -> None:
         values = list(before)
@@ -292,10 +402,17 @@ def _symbolic_loop(test: Callable, body: Callable, get_state: Callable, set_stat
         after = get_state()
         for i, value in enumerate(after):
             if i not in moving and value is not before[i] and not _same_python_value(value, before[i]):
-                raise UnsupportedError(f"{symbol_names[i]!r} changes in a loop on tensors but is not a number",
-                                       where="a loop", got=f"{before[i]!r:.60} before, {value!r:.60} after a round",
-                                       wanted="tensors or numbers", fix="only tensors can depend on how often a loop runs")
-        return [_next_value(symbol_names[i], first, after[i]) for i, first in zip(moving, start, strict=True)]
+                raise UnsupportedError(
+                    f"{symbol_names[i]!r} changes in a loop on tensors but is not a number",
+                    where="a loop",
+                    got=f"{before[i]!r:.60} before, {value!r:.60} after a round",
+                    wanted="tensors or numbers",
+                    fix="only tensors can depend on how often a loop runs",
+                )
+        return [
+            _next_value(symbol_names[i], first, after[i]) for i, first in zip(moving, start, strict=True)
+        ]
+
     put(tuple(while_loop(condition, step, start, maximum_iterations=limit)))
 
 
@@ -303,29 +420,41 @@ def _next_value(name: str, first: Any, after: Any) -> Any:
     """A loop variable after a round, in the kind it had before the loop."""
     old, new = flatten(first), flatten(after)
     if len(old) != len(new) or not _holds_numbers(after):
-        raise InvalidArgumentError(f"{name!r} changes its structure in a loop on tensors", where="a loop",
-                                   got=f"{len(old)} values before, {after!r:.60} after a round",
-                                   wanted="the same structure every round",
-                                   fix="allocate the full size before the loop and set rows with "
-                                       "tf.tensor_scatter_nd_update")
+        raise InvalidArgumentError(
+            f"{name!r} changes its structure in a loop on tensors",
+            where="a loop",
+            got=f"{len(old)} values before, {after!r:.60} after a round",
+            wanted="the same structure every round",
+            fix="allocate the full size before the loop and set rows with tf.tensor_scatter_nd_update",
+        )
     leaves = []
     for x, y in zip(old, new, strict=True):
         y = convert(y, hint=x.dtype, name=name)
         if x.dtype is not y.dtype or len(x.shape) != len(y.shape):
-            raise DTypeError(f"{name!r} changes its kind in a loop on tensors", where="a loop",
-                             got=f"{x.spec} before the loop, {y.spec} after a round", wanted="the same dtype and rank",
-                             fix=f"start with the right one: {name} = 0.0 instead of 0, or tf.zeros of the final shape")
+            raise DTypeError(
+                f"{name!r} changes its kind in a loop on tensors",
+                where="a loop",
+                got=f"{x.spec} before the loop, {y.spec} after a round",
+                wanted="the same dtype and rank",
+                fix=f"start with the right one: {name} = 0.0 instead of 0, or tf.zeros of the final shape",
+            )
         if any(m is not None and n is not None and m != n for m, n in zip(x.shape, y.shape, strict=True)):
-            raise ShapeError(f"{name!r} changes its shape in a loop on tensors", where="a loop",
-                             got=f"{x.spec} before the loop, {y.spec} after a round", wanted="the same shape every round",
-                             fix="allocate the full size before the loop and set rows with tf.tensor_scatter_nd_update")
+            raise ShapeError(
+                f"{name!r} changes its shape in a loop on tensors",
+                where="a loop",
+                got=f"{x.spec} before the loop, {y.spec} after a round",
+                wanted="the same shape every round",
+                fix="allocate the full size before the loop and set rows with tf.tensor_scatter_nd_update",
+            )
         leaves.append(y)
     return pack_like(first, leaves)
 
 
-def _with_placeholders(body: Callable, get_state: Callable, set_state: Callable, before: list,
-                       symbol_names: tuple[str, ...]) -> list:
-    """Zeros for variables that first get a value inside the loop; a trial run of the body tells their kind."""
+def _with_placeholders(
+    body: Callable, get_state: Callable, set_state: Callable, before: list, symbol_names: tuple[str, ...]
+) -> list:
+    """Zeros for variables that first get a value inside the loop; a trial run of the body tells their kind.
+    """
     graph = branch_graph("trial")
     was, _probing.now = _probing.now, True
     try:
@@ -342,9 +471,12 @@ def _with_placeholders(body: Callable, get_state: Callable, set_state: Callable,
         specs = [convert(leaf, name=symbol_names[i]).spec for leaf in flatten(new)]
         if any(spec.size is None for spec in specs):
             raise InvalidArgumentError(
-                f"{symbol_names[i]!r} first gets a value inside a loop on tensors, and its size is not known there",
-                where="a loop", got=", ".join(map(repr, specs)), wanted="a value before the loop",
-                fix=f"set {symbol_names[i]} before the loop, for example with tf.zeros_like")
+                f"{symbol_names[i]!r} first gets a value in a loop on tensors, where its size is not known",
+                where="a loop",
+                got=", ".join(map(repr, specs)),
+                wanted="a value before the loop",
+                fix=f"set {symbol_names[i]} before the loop, for example with tf.zeros_like",
+            )
         found[i] = pack_like(new, [ops.zeros(spec.shape, spec.dtype) for spec in specs])
     return found
 
@@ -356,20 +488,30 @@ class Counted:
         self.count, self.item = count, item
 
 
-def _rows(value: Value) -> Counted:
+def _rows(tensor: Tensor) -> Counted:
     """The rows of a tensor; those of a tf.range are counted off without making it."""
+    graph = current_graph()
+    assert graph is not None, "loops over tensors are only rewritten while a graph is built"
+    value = import_tensor(graph, tensor)
     node = value.node
     if node.op.name == "range":
-        return _counted_range(*(_range_part(node, part) for part in ("start", "limit", "delta")), value.dtype)
+        start, limit, delta = (_range_part(node, part) for part in ("start", "limit", "delta"))
+        return _counted_range(start, limit, delta, value.dtype)
     if not value.shape:
-        raise InvalidArgumentError("a scalar tensor cannot be looped over", where="for", got=repr(value.spec),
-                                   wanted="a tensor with at least one axis", fix="for i in tf.range(n)")
+        raise InvalidArgumentError(
+            "a scalar tensor cannot be looped over",
+            where="for",
+            got=repr(value.spec),
+            wanted="a tensor with at least one axis",
+            fix="for i in tf.range(n)",
+        )
     return Counted(ops.shape(value)[0], lambda i: ops.gather(value, i))
 
 
 def _range_part(node, part: str) -> Any:
     """One of the numbers a range node was made of: a Python number, or the tensor it comes from."""
     from minigraph.ops.arguments import Given
+
     number = node.attrs[part]
     if not isinstance(number, Given):
         return number
@@ -388,6 +530,7 @@ def _counted_range(start: Any, limit: Any, delta: Any, dtype: Any) -> Counted:
 
 
 # ------------------------------------------------------------------------------------------------ expressions
+
 
 def and_(a: Callable, b: Callable) -> Any:
     """`a() and b()`; b is only computed where a holds."""
@@ -426,7 +569,10 @@ def assert_stmt(test: Any, message: Callable) -> None:
 
 # ------------------------------------------------------------------------------------------------ calls
 
-def converted_call(f: Any, args: tuple, kwargs: dict | None, caller_fn_scope: Any = None, options: Any = None) -> Any:
+
+def converted_call(
+    f: Any, args: tuple, kwargs: dict | None, caller_fn_scope: Any = None, options: Any = None
+) -> Any:
     """Call `f`; the user's own functions are rewritten too, builtins are taught about tensors."""
     kwargs = kwargs or {}
     taught = _BUILTINS.get(f) if isinstance(f, _HASHED) else None
@@ -449,16 +595,20 @@ def _len(x: Any) -> Any:
 
 
 def _enumerate(items: Any, start: int = 0) -> Any:
-    rows = _rows(import_tensor(current_graph(), items))
+    rows = _rows(items)
     return Counted(rows.count, lambda i: (i + start, rows.item(i)))
 
 
 def _zip(*several: Any) -> Any:
     if not all(isinstance(items, Tensor) for items in several):
-        raise UnsupportedError("zip of tensors and other things in a loop on tensors", where="zip",
-                               got=", ".join(type(items).__name__ for items in several), wanted="tensors only",
-                               fix="make them tensors with tf.convert_to_tensor, or lists with tf.unstack")
-    rows = [_rows(import_tensor(current_graph(), items)) for items in several]
+        raise UnsupportedError(
+            "zip of tensors and other things in a loop on tensors",
+            where="zip",
+            got=", ".join(type(items).__name__ for items in several),
+            wanted="tensors only",
+            fix="make them tensors with tf.convert_to_tensor, or lists with tf.unstack",
+        )
+    rows = [_rows(items) for items in several]
     count = rows[0].count
     for other in rows[1:]:
         count = ops.minimum(count, other.count)
@@ -479,14 +629,22 @@ def _extreme(pairwise: Callable, along: Callable) -> Callable:
         for other in args[1:]:
             result = pairwise(result, other)
         return result
+
     return extreme
 
 
 #: Python's functions for symbolic tensors.
 _BUILTINS: dict[Any, Callable] = {
-    len: _len, enumerate: _enumerate, zip: _zip, range: _range, abs: ops.abs,
-    int: lambda x: ops.cast(x, "int32"), float: lambda x: ops.cast(x, "float32"), bool: lambda x: ops.cast(x, "bool"),
-    max: _extreme(ops.maximum, ops.reduce_max), min: _extreme(ops.minimum, ops.reduce_min),
+    len: _len,
+    enumerate: _enumerate,
+    zip: _zip,
+    range: _range,
+    abs: ops.abs,
+    int: lambda x: ops.cast(x, "int32"),
+    float: lambda x: ops.cast(x, "float32"),
+    bool: lambda x: ops.cast(x, "bool"),
+    max: _extreme(ops.maximum, ops.reduce_max),
+    min: _extreme(ops.minimum, ops.reduce_min),
     sum: lambda x, start=0: ops.reduce_sum(x, 0) + start,
 }
 _HASHED = (type, type(len))
@@ -494,14 +652,17 @@ _HASHED = (type, type(len))
 _TAKE_FUNCTIONS = (map, filter, functools.reduce)
 
 #: Top-level packages whose functions run as they are.
-_LIBRARIES = frozenset({"minigraph", "kernels", "numpy", "malt", "builtins", *sys.stdlib_module_names} - {"__main__"})
+_LIBRARIES = frozenset(
+    {"minigraph", "kernels", "numpy", "malt", "builtins", *sys.stdlib_module_names} - {"__main__"}
+)
 
 
 def _convertible(f: Any) -> Any:
     """`f` rewritten, if it is the user's own Python."""
     from minigraph.autograph import convert as rewrite
+
     function = getattr(f, "__func__", f)
-    call = getattr(type(f), "__call__", None)
+    call = type(f).__call__
     if not hasattr(function, "__code__"):
         module = getattr(call, "__module__", None) or ""
         if isinstance(f, type) or not hasattr(call, "__code__") or module.partition(".")[0] in _LIBRARIES:
@@ -515,11 +676,24 @@ class FunctionScope(PythonFunctionScope):
     """The frame of a rewritten function."""
 
     def ret(self, value: Any, did_return: Any) -> Any:
-        """What the function returns. Whether it got to a `return` may only be known while the program runs."""
+        """What the function returns.
+
+        Whether it got to a `return` may only be known while the program runs.
+        """
         if _is_symbolic(did_return) and not _is_undefined(value):
             ops.Assert(did_return, [f"{self.name} ended without a return statement"])
         return super().ret(value, did_return)
 
 
-REPLACED = {"if_stmt": if_stmt, "if_exp": if_exp, "while_stmt": while_stmt, "for_stmt": for_stmt, "and_": and_, "or_": or_,
-            "not_": not_, "assert_stmt": assert_stmt, "converted_call": converted_call, "FunctionScope": FunctionScope}
+REPLACED = {
+    "if_stmt": if_stmt,
+    "if_exp": if_exp,
+    "while_stmt": while_stmt,
+    "for_stmt": for_stmt,
+    "and_": and_,
+    "or_": or_,
+    "not_": not_,
+    "assert_stmt": assert_stmt,
+    "converted_call": converted_call,
+    "FunctionScope": FunctionScope,
+}

@@ -6,13 +6,15 @@ the parts. After each instruction only bytes that it declares to write may have 
 the same in both worlds; else it read something it does not declare. Kernels are the variants that check every
 index (`kernels.jit.checked_kernel`).
 
-Slow, for tests and for finding a crash: `MINIGRAPH_CHECKED=1` runs every program this way. Knows
-instructions, not ops.
+Slow, for tests and for finding a crash: `MINIGRAPH_CHECKED=indices` runs every program this way, and
+`MINIGRAPH_CHECKED=guards` with the ordinary kernels between the guards, which need not be compiled again.
+Knows instructions, not ops.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 #: Bytes before and behind every buffer.
 GUARD = 256
-#: What is in guards and unwritten memory of each world, in turn for every 8 bytes: 0, or a float so large that it
-#: swallows what is added to it. Where one world has the one, the other has the other.
+#: What is in guards and unwritten memory of each world, in turn for every 8 bytes: 0, or a float so large
+#: that
+#: it swallows what is added to it. Where one world has the one, the other has the other.
 _POISONS = ((0x5A, 0x00), (0x00, 0x5A))
 
 
@@ -85,7 +88,7 @@ class CheckedRunner:
 
     def __call__(self, control_address: int) -> int:
         for _ in range(int(self._program.control[tape.REPEAT])):
-            worlds = tuple(World(self._buffers, poison) for poison in _POISONS)
+            worlds = World(self._buffers, _POISONS[0]), World(self._buffers, _POISONS[1])
             for world in worlds:
                 self._fill(world)
             try:
@@ -119,10 +122,11 @@ class CheckedRunner:
 
     # -- instructions
     def _run(self, worlds: tuple[World, World]) -> int:
-        position = 0
-        while position < len(self._items):
+        position: int | None = 0
+        while position is not None and position < len(self._items):
             item, what = self._items[position], self._items[position].what
-            self._expect_defined(worlds, position)
+            if not isinstance(what, Call):
+                self._expect_defined(worlds, position)
             if isinstance(what, Jump):
                 goes_on = what.unless is not None and worlds[0].bytes(what.unless, 1)[0]
                 position = position + 1 if goes_on else what.label.position
@@ -136,10 +140,17 @@ class CheckedRunner:
                     self._program.control[tape.STOPPED_AT] = position
                     return code
             position += 1
+        for buffer in self._buffers:
+            ours, theirs = (world.bytes(Ref(buffer, buffer), buffer.size) for world in worlds)
+            if buffer.kind in (OUTPUT, VARIABLE) and not np.array_equal(ours, theirs):
+                raise CheckedError(f"{np.count_nonzero(ours != theirs)} bytes of {buffer} were never written")
         return 0
 
     def _expect_defined(self, worlds: tuple[World, World], position: int) -> None:
-        """What an instruction declares to read was written by someone, hence is the same in both worlds."""
+        """What a jump or Python reads was written by someone, hence is the same in both worlds.
+
+        Kernels may declare to read a little more than they do, from the first byte to the last.
+        """
         for access in self._touched[position]:
             if not access.writes:
                 ours, theirs = (world.memory[world.span(access)] for world in worlds)
@@ -233,6 +244,14 @@ class CheckedRunner:
         return (
             f"{np.count_nonzero(marked)} bytes, the first at {first - world.starts[id(buffer)]} of {buffer}"
         )
+
+
+def chosen_runner(program: Program) -> CheckedRunner:
+    """The runner that $MINIGRAPH_CHECKED asks for."""
+    chosen = os.environ["MINIGRAPH_CHECKED"]
+    if chosen not in ("indices", "guards"):
+        raise ValueError(f"MINIGRAPH_CHECKED is {chosen!r}; it may be 'indices' or 'guards'")
+    return CheckedRunner(program, bounds=chosen == "indices")
 
 
 def run_checked(program: Program, inputs: Sequence[np.ndarray] = (), bounds: bool = True) -> list[np.ndarray]:

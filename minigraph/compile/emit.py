@@ -93,8 +93,8 @@ class Emission:
     items: list[Item] = field(default_factory=list)
     #: Instruction ranges that may run again: buffers that come from before live through all of it.
     loops: list[tuple[int, int]] = field(default_factory=list)
-    #: Position -> (value, value it is called from there on): just before that instruction, whichever way it is reached,
-    #: what is in a buffer changes its name only.
+    #: Position -> (value, value it is called from there on): just before that instruction, whichever way it
+    #: is reached, what is in a buffer changes its name only.
     renames: dict[int, list[tuple[object, object]]] = field(default_factory=dict)
     #: Position -> operands that stand for what a variable holds just before that instruction.
     reads: dict[int, list[Ref]] = field(default_factory=dict)

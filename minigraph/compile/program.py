@@ -74,9 +74,9 @@ class Program:
         self._placed: list[np.ndarray] = []
         self._written = list({id(v): v for node in graph.nodes for v in node.op.writes(node)}.values())
         self._output_sizes = [spec.nbytes for spec in self.output_specs]
-        if os.environ.get("MINIGRAPH_CHECKED", "0") != "0":
-            from minigraph.compile.checked import CheckedRunner
-            self._run = CheckedRunner(self)
+        if os.environ.get("MINIGRAPH_CHECKED"):
+            from minigraph.compile.checked import chosen_runner
+            self._run = chosen_runner(self)
         _programs.add(self)
 
     @property

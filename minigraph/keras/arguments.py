@@ -33,7 +33,11 @@ def refuse_unknown(
     for name, value in given.items():
         fix = (hints or {}).get(name) or did_you_mean(name, known)
         raise UnknownNameError(
-            f"{where} has no argument {name!r}", where=where, got=f"{name}={value!r}", fix=fix
+            f"{where} has no argument {name!r}",
+            where=where,
+            got=f"{name}={value!r}"[:100],
+            wanted=f"an argument of {where}",
+            fix=fix,
         )
 
 

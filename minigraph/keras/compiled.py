@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minigraph import ops
 from minigraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError, did_you_mean
 from minigraph.graph import current_graph
 from minigraph.keras import losses as losses_module
@@ -30,17 +29,21 @@ class Outputs:
             keys = list(layer_names) if set(layer_names) == set(y_pred) else sorted(y_pred)
             self.names: list[str | None] = list(keys)
             self.tensors: list[Tensor] = [y_pred[key] for key in keys]
-            self.are_named = True
+            #: The names in the model's own order.
+            self.keys: list[str] | None = list(y_pred)
         else:
             self.tensors = list(y_pred) if isinstance(y_pred, (list, tuple)) else [y_pred]
             fitting = len(layer_names) == len(self.tensors)
             self.names = list(layer_names) if fitting else [None] * len(self.tensors)
-            self.are_named = False
+            self.keys = None
         if any(isinstance(t, (list, tuple, Mapping)) for t in self.tensors):
             raise UnsupportedError(
-                "losses and metrics of nested outputs are not supported", where="the model's outputs",
-                got=_structure(y_pred), wanted="a tensor, or one list or dict of tensors",
-                fix="return the outputs as one flat list or dict")
+                "losses and metrics of nested outputs are not supported",
+                where="the model's outputs",
+                got=_structure(y_pred),
+                wanted="a tensor, or one list or dict of tensors",
+                fix="return the outputs as one flat list or dict",
+            )
 
     def __len__(self) -> int:
         return len(self.tensors)
@@ -58,15 +61,23 @@ class Outputs:
         if isinstance(given, Mapping):
             for name in given:
                 if name not in self.names:
-                    raise UnknownNameError(f"{what} names an output that is not there", where=where, got=repr(name),
-                                           fix=did_you_mean(str(name), [str(n) for n in self.names if n is not None]))
+                    raise UnknownNameError(
+                        f"{what} names an output that is not there",
+                        where=where,
+                        got=repr(name),
+                        wanted=f"one of the outputs: {self.label}",
+                        fix=did_you_mean(str(name), [str(n) for n in self.names if n is not None]),
+                    )
             return [given.get(name) for name in self.names]
         entries = list(given) if isinstance(given, (list, tuple)) else [given]
         if len(entries) != len(self):
             raise InvalidArgumentError(
                 f"{what}: {_count(len(entries), 'entry', 'entries')} for {_count(len(self), 'output', 'outputs')}",
-                where=where, got=_structure(given), wanted=f"one per output: {self.label}",
-                fix="pass a list in the order of the outputs, or a dict by their names")
+                where=where,
+                got=_structure(given),
+                wanted=f"one per output: {self.label}",
+                fix="pass a list in the order of the outputs, or a dict by their names",
+            )
         return entries
 
 
@@ -75,9 +86,13 @@ class CompiledLoss:
 
     def __init__(self, loss: Any, weights: Any, layer_names: Sequence[str]):
         if weights is not None and not isinstance(weights, (list, tuple, dict, int, float)):
-            raise InvalidArgumentError("compile: loss_weights is a number, or one number per output",
-                                       where="model.compile", got=repr(weights), wanted="for example [1.0, 0.5]",
-                                       fix="pass a list in the order of the outputs, or a dict by their names")
+            raise InvalidArgumentError(
+                "compile: loss_weights is a number, or one number per output",
+                where="model.compile",
+                got=repr(weights),
+                wanted="for example [1.0, 0.5]",
+                fix="pass a list in the order of the outputs, or a dict by their names",
+            )
         self._given, self._weights, self._layer_names = loss, weights, layer_names
         self._functions: list[Any] | None = None
         self._factors: list[Any] = []
@@ -115,20 +130,23 @@ class CompiledLoss:
 
     def _prepare(self, outputs: Outputs, wanted: list[Any], targets: list[Any]) -> None:
         """Make the loss objects; which "crossentropy" is meant shows in the shapes."""
-        functions = [None if w is None else losses_module.resolve(w, tuple(y.shape), tuple(p.shape))
-                     for w, y, p in zip(wanted, targets, outputs.tensors, strict=True)]
+        functions = [
+            None if w is None else losses_module.resolve(w, tuple(y.shape), tuple(p.shape))
+            for w, y, p in zip(wanted, targets, outputs.tensors, strict=True)
+        ]
         weights = self._weights
         if weights is None:
             self._factors = [None] * len(outputs)
         else:
             self._factors = outputs.match(weights, "compile: loss_weights", "model.compile")
         used = [i for i, function in enumerate(functions) if function is not None]
-        if isinstance(self._given, Mapping):
-            order = list(self._given)
+        if isinstance(self._given, Mapping) or outputs.keys is not None:
+            order = list(self._given if isinstance(self._given, Mapping) else outputs.keys or ())
             used.sort(key=lambda i: order.index(outputs.names[i]))
         if len(used) > 1:
             self._tracker_of = {
-                i: metrics_module.Mean(name=f"{outputs.names[i] or functions[i].name}_loss") for i in used}
+                i: metrics_module.Mean(name=f"{outputs.names[i] or functions[i].name}_loss") for i in used
+            }
             self.trackers = list(self._tracker_of.values())
         self._functions = functions
 
@@ -144,8 +162,12 @@ class CompiledMetrics(metrics_module.Metric):
         for what, given in (("metrics", metrics), ("weighted_metrics", weighted)):
             if given is not None and not isinstance(given, (list, tuple, dict)):
                 raise InvalidArgumentError(
-                    f"compile: {what} is a list", where="model.compile", got=f"{what}={given!r}"[:100],
-                    wanted=f"{what}=['accuracy'], or a dict by output name", fix="put it in brackets")
+                    f"compile: {what} is a list",
+                    where="model.compile",
+                    got=f"{what}={given!r}"[:100],
+                    wanted=f"{what}=['accuracy'], or a dict by output name",
+                    fix="put it in brackets",
+                )
         self._given = (metrics, weighted)
         self._layer_names = layer_names
         #: Per kind (plain, weighted), per output: its name in the logs and its metrics.
@@ -169,8 +191,10 @@ class CompiledMetrics(metrics_module.Metric):
         outputs = Outputs(y_pred, self._layer_names)
         targets = _targets(y, outputs, None)
         if self._groups is None:
-            self._groups = [self._prepared(given, what, outputs, targets) for given, what in zip(
-                self._given, ("metrics", "weighted_metrics"), strict=True)]
+            self._groups = [
+                self._prepared(given, what, outputs, targets)
+                for given, what in zip(self._given, ("metrics", "weighted_metrics"), strict=True)
+            ]
         weights = _weights(sample_weight, outputs)
         plain, weighted = self._groups
         for i, (target, output) in enumerate(zip(targets, outputs.tensors, strict=True)):
@@ -179,7 +203,9 @@ class CompiledMetrics(metrics_module.Metric):
             for metric in weighted[i][1]:
                 metric.update_state(target, output, sample_weight=weights[i])
 
-    def _prepared(self, given: Any, what: str, outputs: Outputs, targets: list[Any]) -> list[tuple[str | None, list]]:
+    def _prepared(
+        self, given: Any, what: str, outputs: Outputs, targets: list[Any]
+    ) -> list[tuple[str | None, list]]:
         if not given:
             return [(None, []) for _ in outputs.tensors]
         if len(outputs) == 1 and not isinstance(given, Mapping):
@@ -188,11 +214,18 @@ class CompiledMetrics(metrics_module.Metric):
         elif len(outputs) == 1 and outputs.names == [None]:
             per_output = [[m for group in given.values() for m in flatten(group)]]
         else:
-            per_output = [flatten(group) if group is not None else []
-                          for group in outputs.match(given, f"compile: {what}", "model.compile")]
+            per_output = [
+                flatten(group) if group is not None else []
+                for group in outputs.match(given, f"compile: {what}", "model.compile")
+            ]
         prefixes = outputs.names if len(outputs) > 1 else [None]
-        return [(prefix, [metrics_module.resolve(m, tuple(y.shape), tuple(p.shape)) for m in group if m is not None])
-                for prefix, group, y, p in zip(prefixes, per_output, targets, outputs.tensors, strict=True)]
+        return [
+            (
+                prefix,
+                [metrics_module.resolve(m, tuple(y.shape), tuple(p.shape)) for m in group if m is not None],
+            )
+            for prefix, group, y, p in zip(prefixes, per_output, targets, outputs.tensors, strict=True)
+        ]
 
     def result(self) -> dict[str, Any]:  # type: ignore[override]
         """Name -> result; a name that is taken gets `weighted_` before or a number behind it."""
@@ -231,8 +264,12 @@ def _targets(y: Any, outputs: Outputs, wanted: Sequence[Any] | None) -> list[Any
     for name, target in zip(outputs.names, targets, strict=True):
         if target is None:
             raise UnknownNameError(
-                f"no target for the output {name!r}", where="the loss", got=_structure(y),
-                wanted=f"one per output: {outputs.label}", fix="name the targets after the outputs")
+                f"no target for the output {name!r}",
+                where="the loss",
+                got=_structure(y),
+                wanted=f"one per output: {outputs.label}",
+                fix="name the targets after the outputs",
+            )
     return targets
 
 

@@ -36,9 +36,13 @@ class ArrayData:
         self.arrays: list[np.ndarray] = flatten(nest)
         self.count = len(self.arrays[0])
         if self.count == 0:
-            raise ShapeError("there are no samples", where=where, got=", ".join(f"{a.shape}" for a in self.arrays),
-                             wanted="at least one sample along axis 0",
-                             fix="check how the data was loaded, filtered or split")
+            raise ShapeError(
+                "there are no samples",
+                where=where,
+                got=", ".join(f"{a.shape}" for a in self.arrays),
+                wanted="at least one sample along axis 0",
+                fix="check how the data was loaded, filtered or split",
+            )
         for array in self.arrays:
             if len(array) != self.count:
                 raise ShapeError(
@@ -178,17 +182,31 @@ def adapt(x: Any, y: Any, sample_weight: Any, where: str, shuffle: bool = False)
         MinigraphError: naming `where`, for arguments that do not go together.
     """
     if x is None:
-        raise InvalidArgumentError("no data", where=where, got="x=None", wanted="arrays or a dataset",
-                                   fix="fit(x_train, y_train, ...)")
+        raise InvalidArgumentError(
+            "no data",
+            where=where,
+            got="x=None",
+            wanted="arrays or a dataset",
+            fix="fit(x_train, y_train, ...)",
+        )
     if _is_batched(x, where):
         if y is not None or sample_weight is not None:
-            raise InvalidArgumentError("a dataset or generator brings its own targets", where=where,
-                                       got="y or sample_weight beside it", wanted="only x",
-                                       fix="yield (x, y) tuples and leave y out")
+            raise InvalidArgumentError(
+                "a dataset or generator brings its own targets",
+                where=where,
+                got="y or sample_weight beside it",
+                wanted="only x",
+                fix="yield (x, y) tuples and leave y out",
+            )
         return BatchData(x, where, shuffle)
     if sample_weight is not None and y is None:
-        raise InvalidArgumentError("sample_weight needs y", where=where, got="x and sample_weight", wanted="x, y and "
-                                   "sample_weight", fix="pass y")
+        raise InvalidArgumentError(
+            "sample_weight needs y",
+            where=where,
+            got="x and sample_weight",
+            wanted="x, y and sample_weight",
+            fix="pass y",
+        )
     parts = [part for part in (x, y, sample_weight) if part is not None]
     for part, name in zip(parts, ("x", "y", "sample_weight"), strict=False):
         _check_lists(part, name, where)
@@ -197,27 +215,46 @@ def adapt(x: Any, y: Any, sample_weight: Any, where: str, shuffle: bool = False)
 
 def _check_lists(part: Any, name: str, where: str) -> None:
     """A list is several inputs or outputs, each an array."""
-    if isinstance(part, (list, tuple)) and any(isinstance(leaf, (int, float, bool, str)) for leaf in flatten(part)):
+    if isinstance(part, (list, tuple)) and any(
+        isinstance(leaf, (int, float, bool, str)) for leaf in flatten(part)
+    ):
         raise InvalidArgumentError(
-            f"{name} is a Python list of numbers", where=where, got=f"a {type(part).__name__} of {len(part)}",
+            f"{name} is a Python list of numbers",
+            where=where,
+            got=f"a {type(part).__name__} of {len(part)}",
             wanted="a NumPy array (a list is for models with several inputs: one array for each)",
-            fix=f"np.array({name}), with dtype='float32' for measurements")
+            fix=f"np.array({name}), with dtype='float32' for measurements",
+        )
 
 
 def with_class_weights(data: ArrayData | BatchData, weights: dict, where: str) -> ArrayData | BatchData:
     """The data with a sample weight for each target, after its class."""
     for label in weights:
-        if isinstance(label, bool) or not isinstance(label, (int, float, np.number)) or label != int(label) or label < 0:
-            raise InvalidArgumentError("class_weight's keys are class numbers", where=where, got=repr(label),
-                                       wanted="for example {0: 1.0, 1: 5.0}", fix="use the integer labels")
+        if (
+            isinstance(label, bool)
+            or not isinstance(label, (int, float, np.number))
+            or label != int(label)
+            or label < 0
+        ):
+            raise InvalidArgumentError(
+                "class_weight's keys are class numbers",
+                where=where,
+                got=repr(label),
+                wanted="for example {0: 1.0, 1: 5.0}",
+                fix="use the integer labels",
+            )
     if isinstance(data, BatchData):
         weighted = BatchData(_Weighted(data, weights), where)
         weighted.length, weighted.restarts = data.length, data.restarts
         return weighted
     if len(data.nest) != 2:
-        raise InvalidArgumentError("class_weight goes with x and y alone", where=where,
-                                   got="sample_weight as well" if len(data.nest) == 3 else "no y", wanted="x, y and class_weight",
-                                   fix="multiply them into one sample_weight" if len(data.nest) == 3 else "pass y")
+        raise InvalidArgumentError(
+            "class_weight goes with x and y alone",
+            where=where,
+            got="sample_weight as well" if len(data.nest) == 3 else "no y",
+            wanted="x, y and class_weight",
+            fix="multiply them into one sample_weight" if len(data.nest) == 3 else "pass y",
+        )
     return ArrayData((*data.nest, class_weights(data.nest[1], weights, where)), where)
 
 
@@ -230,26 +267,42 @@ def _is_batched(x: Any, where: str) -> bool:
     if isinstance(x, (np.ndarray, Tensor, list, tuple, dict)) or hasattr(x, "to_numpy"):
         return False
     if not isinstance(x, (str, bytes)) and (
-            hasattr(x, "__iter__") or hasattr(x, "__next__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))):
+        hasattr(x, "__iter__")
+        or hasattr(x, "__next__")
+        or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+    ):
         return True
-    raise UnsupportedError(f"data of type {type(x).__name__} is not supported", where=where, got=repr(x)[:80],
-                           wanted="NumPy arrays, lists or dicts of arrays, a Dataset, a generator or a sequence of batches",
-                           fix="convert it with numpy.asarray")
+    raise UnsupportedError(
+        f"data of type {type(x).__name__} is not supported",
+        where=where,
+        got=repr(x)[:80],
+        wanted="NumPy arrays, lists or dicts of arrays, a Dataset, a generator or a sequence of batches",
+        fix="convert it with numpy.asarray",
+    )
 
 
 def class_weights(y: Any, weights: dict, where: str) -> np.ndarray:
     """One weight per sample from one per class, float32; classes that are not named weigh 1."""
     if isinstance(y, (list, tuple, dict)):
-        raise UnsupportedError("class_weight is for models with one output", where=where, got=f"{len(y)} outputs",
-                               wanted="one array of targets", fix="pass a sample_weight for each output")
+        raise UnsupportedError(
+            "class_weight is for models with one output",
+            where=where,
+            got=f"{len(y)} outputs",
+            wanted="one array of targets",
+            fix="pass a sample_weight for each output",
+        )
     y = np.asarray(y)
     if y.ndim > 1:
         y = y.argmax(axis=-1) if y.shape[-1] != 1 else y[..., 0]
     classes = np.rint(y).astype(np.int64)
     if classes.min(initial=0) < 0:
-        raise InvalidArgumentError("class_weight needs class numbers as targets", where=where,
-                                   got=f"a target of {int(classes.min())}", wanted="0, 1, 2, ...",
-                                   fix="leave class_weight out, or encode the classes from 0")
+        raise InvalidArgumentError(
+            "class_weight needs class numbers as targets",
+            where=where,
+            got=f"a target of {int(classes.min())}",
+            wanted="0, 1, 2, ...",
+            fix="leave class_weight out, or encode the classes from 0",
+        )
     table = np.ones(max(int(classes.max(initial=0)), int(max(weights, default=0))) + 1, np.float32)
     for label, weight in weights.items():
         table[int(label)] = weight

@@ -16,9 +16,16 @@ import numpy as np
 
 from minigraph import ops
 from minigraph.dtypes import as_dtype
-from minigraph.errors import FailedPreconditionError, InvalidArgumentError, MinigraphError, ShapeError, UnsupportedError
+from minigraph.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    MinigraphError,
+    ShapeError,
+    UnsupportedError,
+)
 from minigraph.graph import Graph, current_graph, eagerly
 from minigraph.keras import config, initializers, regularizers
+from minigraph.keras.arguments import refuse_unknown
 from minigraph.keras.metrics import Metric
 from minigraph.keras.naming import automatic_name, unique_name
 from minigraph.keras.random import SeedGenerator
@@ -26,17 +33,28 @@ from minigraph.keras.symbolic import KerasTensor, LayerCall
 from minigraph.ops.dispatch import convert
 from minigraph.ops.registry import OPS
 from minigraph.run.variable import Variable
-from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, map_structure, pack_like
+
+#: What is made into a tensor when a layer is called on it.
+_ARRAYS = (np.ndarray, np.generic, float, int)
 
 
 class InputSpec:
     """What a layer accepts: rank, minimum rank, sizes of axes (Keras's `InputSpec`)."""
 
-    def __init__(self, dtype=None, shape=None, ndim: int | None = None, max_ndim: int | None = None,
-                 min_ndim: int | None = None, axes: dict[int, int] | None = None, allow_last_axis_squeeze: bool = False,
-                 name: str | None = None, optional: bool = False):
+    def __init__(
+        self,
+        dtype=None,
+        shape=None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ):
         self.dtype, self.shape = dtype, None if shape is None else tuple(shape)
         self.ndim = len(self.shape) if self.shape is not None else ndim
         self.max_ndim, self.min_ndim, self.axes = max_ndim, min_ndim, axes or {}
@@ -59,8 +77,16 @@ class Layer:
     #: Counts as a layer in `model.layers` and in summaries (operators on KerasTensors do not).
     supports_masking = False
 
-    def __init__(self, *, activity_regularizer=None, trainable: bool = True, dtype=None, autocast: bool = True,
-                 name: str | None = None, **kwargs):
+    def __init__(
+        self,
+        *,
+        activity_regularizer=None,
+        trainable: bool = True,
+        dtype=None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs,
+    ):
         if "input_shape" in kwargs:
             shape = kwargs.pop("input_shape")
             self._given_input_shape = (None, *tuple(shape))
@@ -68,13 +94,7 @@ class Layer:
             self._given_input_shape = (None, kwargs.pop("input_dim"))
         else:
             self._given_input_shape = None
-        if kwargs:
-            raise UnsupportedError(
-                f"{type(self).__name__}: unknown argument {sorted(kwargs)[0]!r}", where=f"layer {type(self).__name__}",
-                got=", ".join(f"{k}={v!r}" for k, v in kwargs.items()),
-                wanted=", ".join(p for p in inspect.signature(type(self).__init__).parameters
-                                 if p not in ("self", "args", "kwargs")) or "no arguments",
-                fix="check the spelling; the arguments are Keras's")
+        refuse_unknown(type(self).__name__, kwargs, _arguments(type(self)))
         self._tracked: dict[str, Any] = {}
         self._own_weights: list[Variable] = []
         self.calls: list[LayerCall] = []
@@ -100,6 +120,7 @@ class Layer:
                     result = _own(self, *args, **named)
                 self.built = True
                 return result
+
             build.__doc__, build.__name__ = own.__doc__, "build"
             build.__wrapped__ = own
             cls.build = build
@@ -114,8 +135,12 @@ class Layer:
                 tracked.pop(name, None)
         elif tracked is None and isinstance(value, (Layer, Variable)):
             raise FailedPreconditionError(
-                f"{type(self).__name__} sets {name!r} before calling super().__init__()", where=f"layer {type(self).__name__}",
-                fix="call super().__init__() first in __init__")
+                f"{type(self).__name__} sets {name!r} before calling super().__init__()",
+                where=f"layer {type(self).__name__}",
+                got=f"self.{name} = {type(value).__name__} on a layer that is not set up",
+                wanted="a layer that is",
+                fix="call super().__init__() first in __init__",
+            )
         object.__setattr__(self, name, value)
 
     def _children(self) -> list[Any]:
@@ -202,9 +227,19 @@ class Layer:
             if isinstance(child, Layer):
                 child.trainable = value
 
-    def add_weight(self, shape: Sequence[int] | str | None = None, initializer=None, dtype=None, trainable: bool = True,
-                   autocast: bool = True, regularizer=None, constraint=None, aggregation: str = "none",
-                   overwrite_with_gradient: bool = False, name: str | None = None) -> Variable:
+    def add_weight(
+        self,
+        shape: Sequence[int] | str | None = None,
+        initializer=None,
+        dtype=None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer=None,
+        constraint=None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
         """Create a weight.
 
         Args:
@@ -215,23 +250,37 @@ class Layer:
         """
         if isinstance(shape, str):
             # Keras 2's order was (name, shape).
-            raise InvalidArgumentError("add_weight: the first argument is the shape", where=f"layer {self.name!r}",
-                                       got=repr(shape), wanted="add_weight(shape=(...), name=...)",
-                                       fix="pass shape and name by name")
+            raise InvalidArgumentError(
+                "add_weight: the first argument is the shape",
+                where=f"layer {self.name!r}",
+                got=repr(shape),
+                wanted="add_weight(shape=(...), name=...)",
+                fix="pass shape and name by name",
+            )
         if overwrite_with_gradient:
-            raise UnsupportedError("add_weight: overwrite_with_gradient is not supported", where=f"layer {self.name!r}",
-                                   fix="leave it out")
+            raise UnsupportedError(
+                "add_weight: overwrite_with_gradient is not supported",
+                where=f"layer {self.name!r}",
+                fix="leave it out",
+            )
         shape = tuple(shape or ())
         dtype = as_dtype(dtype or self.dtype)
         if initializer is None:
             initializer = "glorot_uniform" if dtype.is_floating else "zeros"
         initializer = initializers.get(initializer)
         if any(n is None for n in shape):
-            raise ShapeError(f"layer {self.name!r}: a weight's size is unknown", where=f"layer {self.name!r}",
-                             got=f"weight {name!r} of shape {shape}", wanted="known sizes",
-                             fix="only the batch axis of the input may be None; give the others in Input(shape=...)")
-        variable: Any = Variable(lambda: initializer(shape, dtype=dtype.name), trainable=trainable,
-                                 name=name or unique_name("variable"))
+            raise ShapeError(
+                f"layer {self.name!r}: a weight's size is unknown",
+                where=f"layer {self.name!r}",
+                got=f"weight {name!r} of shape {shape}",
+                wanted="known sizes",
+                fix="only the batch axis of the input may be None; give the others in Input(shape=...)",
+            )
+        variable: Any = Variable(
+            lambda: initializer(shape, dtype=dtype.name),
+            trainable=trainable,
+            name=name or unique_name("variable"),
+        )
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint
         with _Call(self):
@@ -245,20 +294,30 @@ class Layer:
         self.built = True
 
     def call(self, *args, **kwargs):
-        raise UnsupportedError(f"{type(self).__name__} has no call method", where=f"layer {self.name!r}",
-                               fix="write call(self, inputs) in your Layer subclass")
+        raise UnsupportedError(
+            f"{type(self).__name__} has no call method",
+            where=f"layer {self.name!r}",
+            got="a layer that does not say what it computes",
+            wanted="def call(self, inputs)",
+            fix="write call(self, inputs) in your Layer subclass",
+        )
 
     def _wants(self, argument: str) -> bool:
         cache = self.__dict__.setdefault("_call_arguments", None)
         if cache is None:
             parameters = inspect.signature(self.call).parameters
             cache = self.__dict__["_call_arguments"] = set(parameters)
-            if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and isinstance(self, Layer) and self._children():
+            if (
+                any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+                and isinstance(self, Layer)
+                and self._children()
+            ):
                 cache.add("**")
         return argument in cache
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves = flatten([list(args), kwargs])
+        self._check_types(args)
         if any(isinstance(x, KerasTensor) for x in leaves):
             return self._call_symbolically(args, kwargs)
         args = tuple(map_structure(self._as_tensor, a) if _holds_arrays(a) else a for a in args)
@@ -286,17 +345,32 @@ class Layer:
             raise self._naming(error, args) from None
         if self.activity_regularizer is not None:
             # Per sample, as in Keras.
-            self._call_losses = [self.activity_regularizer(x) / ops.cast(ops.shape(x)[0], x.dtype)
-                                 for x in flatten(outputs)]
+            self._call_losses = [
+                self.activity_regularizer(x) / ops.cast(ops.shape(x)[0], x.dtype) for x in flatten(outputs)
+            ]
         return outputs
+
+    def _check_types(self, args: tuple) -> None:
+        """Positional arguments are tensors."""
+        for leaf in flatten(list(args)):
+            if not isinstance(leaf, (Tensor, KerasTensor, *_ARRAYS)) and leaf is not None:
+                raise InvalidArgumentError(
+                    f"layer {self.name!r} was called on something that is no tensor",
+                    where=f"layer {self.name!r} ({type(self).__name__})",
+                    got=f"{type(leaf).__name__} {leaf!r}"[:100],
+                    wanted="a tensor, an array, or keras.Input(...) and what layers make of it",
+                    fix="connect layers by calling each on the output of the one before: "
+                    "x = keras.Input(shape=(784,)); y = keras.layers.Dense(10)(x); pass other arguments by name",
+                )
 
     def _naming(self, error: MinigraphError, args: tuple) -> MinigraphError:
         """The same error, saying which layer it happened in and what that was called on."""
         if "layer " not in error.where:
             shapes = ", ".join(str(tuple(x.shape)) for x in flatten(list(args)) if hasattr(x, "shape"))
-            error.where = f"layer {self.name!r} ({type(self).__name__}) called on {shapes}" + (
-                f", {error.where}" if error.where else "")
-            error.args = (error._text(),)
+            error.restate(
+                where=f"layer {self.name!r} ({type(self).__name__}) called on {shapes}"
+                + (f", {error.where}" if error.where else "")
+            )
         return error
 
     def _as_tensor(self, value: Any) -> Any:
@@ -305,7 +379,7 @@ class Layer:
             if self.autocast and value.dtype.is_floating and value.dtype.name != self.dtype:
                 return ops.cast(value, self.dtype)
             return value
-        if isinstance(value, (np.ndarray, np.generic, float, int, list)):
+        if isinstance(value, _ARRAYS):
             array = np.asarray(value)
             target = as_dtype(self.dtype) if array.dtype.kind == "f" and self.autocast else None
             return convert(array, target) if target is not None else convert(array)
@@ -328,12 +402,22 @@ class Layer:
         specs = self.input_spec if isinstance(self.input_spec, (list, tuple)) else [self.input_spec]
         tensors = flatten(inputs)
         if len(specs) != len(tensors):
-            raise ShapeError(f"layer {self.name!r} expects {len(specs)} inputs", where=f"layer {self.name!r}",
-                             got=f"{len(tensors)} inputs", wanted=f"{len(specs)}", fix="pass them as one list")
+            raise ShapeError(
+                f"layer {self.name!r} expects {len(specs)} inputs",
+                where=f"layer {self.name!r}",
+                got=f"{len(tensors)} inputs",
+                wanted=f"{len(specs)}",
+                fix="pass them as one list",
+            )
         for spec, tensor in zip(specs, tensors, strict=True):
+            if tensor is None:
+                self._bad_input("a tensor", "None", ())
             shape = tuple(tensor.shape)
-            if spec.ndim is not None and len(shape) != spec.ndim and not (
-                    spec.allow_last_axis_squeeze and len(shape) in (spec.ndim - 1, spec.ndim + 1)):
+            if (
+                spec.ndim is not None
+                and len(shape) != spec.ndim
+                and not (spec.allow_last_axis_squeeze and len(shape) in (spec.ndim - 1, spec.ndim + 1))
+            ):
                 self._bad_input(f"{spec.ndim} axes", f"{len(shape)} axes", shape)
             if spec.min_ndim is not None and len(shape) < spec.min_ndim:
                 self._bad_input(f"at least {spec.min_ndim} axes", f"{len(shape)}", shape)
@@ -349,10 +433,13 @@ class Layer:
 
     def _bad_input(self, wanted: str, got: str, shape: tuple) -> None:
         raise ShapeError(
-            f"the input of layer {self.name!r} does not fit", where=f"layer {self.name!r} ({type(self).__name__})",
-            got=f"{got} (input shape {shape})", wanted=wanted,
+            f"the input of layer {self.name!r} does not fit",
+            where=f"layer {self.name!r} ({type(self).__name__})",
+            got=f"{got} (input shape {shape})",
+            wanted=wanted,
             fix="check the previous layer's output or the data's shape; axis 0 is the batch"
-                + ("; for images of one channel add an axis: x[..., None]" if len(shape) == 3 else ""))
+            + ("; for images of one channel add an axis: x[..., None]" if len(shape) == 3 else ""),
+        )
 
     def _call_symbolically(self, args: tuple, kwargs: dict) -> Any:
         """Draw: build, find the output's shape, remember the call."""
@@ -379,10 +466,12 @@ class Layer:
         scratch = Graph("shapes")
         scratch.lazy_variables = False
         with scratch.as_default():
+
             def value(x):
                 if not isinstance(x, KerasTensor):
                     return x
                 return scratch.add(OPS["placeholder"], (), {}, [x.spec], "x").outputs[0]
+
             real_args = tuple(map_structure(value, a) for a in args)
             real_kwargs = {k: map_structure(value, v) for k, v in kwargs.items()}
             result = self(*real_args, **real_kwargs)
@@ -391,7 +480,11 @@ class Layer:
 
     def compute_output_shape(self, input_shape) -> Any:
         """The output's shape for an input of `input_shape` (None for unknown sizes)."""
-        nested = [input_shape] if input_shape and isinstance(input_shape[0], (list, tuple)) is False else input_shape
+        nested = (
+            [input_shape]
+            if input_shape and isinstance(input_shape[0], (list, tuple)) is False
+            else input_shape
+        )
         tensors = [KerasTensor(s, self.dtype) for s in nested]
         specs = self._output_specs((tensors[0] if len(tensors) == 1 else tensors,), {})
         shapes = [tuple(leaf.shape) for leaf in flatten(specs)]
@@ -436,26 +529,37 @@ class Layer:
         """
         variables = self.weights
         if len(weights) != len(variables):
-            raise ShapeError(f"layer {self.name!r} has {len(variables)} weights, but {len(weights)} were given",
-                             where=f"layer {self.name!r}", got=f"{len(weights)} arrays",
-                             wanted=", ".join(f"{v.path} {v.shape}" for v in variables)[:300] or "none",
-                             fix="give one array per weight, in the order of get_weights(); a layer has none before it "
-                                 "is built")
+            raise ShapeError(
+                f"layer {self.name!r} has {len(variables)} weights, but {len(weights)} were given",
+                where=f"layer {self.name!r}",
+                got=f"{len(weights)} arrays",
+                wanted=", ".join(f"{v.path} {v.shape}" for v in variables)[:300] or "none",
+                fix="give one array per weight, in the order of get_weights(); a layer has none before it "
+                "is built",
+            )
         arrays = [np.asarray(w) for w in weights]
         for variable, array in zip(variables, arrays, strict=True):
             if tuple(array.shape) != tuple(variable.shape):
-                raise ShapeError(f"layer {self.name!r}: a weight has the wrong shape", where=f"weight {variable.path!r}",
-                                 got=str(array.shape), wanted=str(variable.shape),
-                                 fix="the weights belong to another architecture, or to another order of layers")
+                raise ShapeError(
+                    f"layer {self.name!r}: a weight has the wrong shape",
+                    where=f"weight {variable.path!r}",
+                    got=str(array.shape),
+                    wanted=str(variable.shape),
+                    fix="the weights belong to another architecture, or to another order of layers",
+                )
         for variable, array in zip(variables, arrays, strict=True):
             variable.set_array(array.astype(variable.dtype.numpy_dtype))
 
     def count_params(self) -> int:
         """The number of weights' elements."""
         if not self.built:
-            raise FailedPreconditionError(f"layer {self.name!r} has no weights yet", where=f"layer {self.name!r}",
-                                          got="count_params() before the layer was built", wanted="a built layer",
-                                          fix="call it on an input first, or give the model an Input")
+            raise FailedPreconditionError(
+                f"layer {self.name!r} has no weights yet",
+                where=f"layer {self.name!r}",
+                got="count_params() before the layer was built",
+                wanted="a built layer",
+                fix="call it on an input first, or give the model an Input",
+            )
         return sum(v.spec.size for v in self.weights)
 
     # -- where it stands in a model
@@ -463,8 +567,13 @@ class Layer:
         if len(self.calls) != 1:
             raise InvalidArgumentError(
                 f"layer {self.name!r} has {'no' if not self.calls else 'more than one'} {what}",
-                where=f"layer {self.name!r}", got=f"{len(self.calls)} calls", wanted="a layer called once in a model",
-                fix="build the model with an Input" if not self.calls else "ask a tensor of the model instead")
+                where=f"layer {self.name!r}",
+                got=f"{len(self.calls)} calls",
+                wanted="a layer called once in a model",
+                fix="build the model with an Input"
+                if not self.calls
+                else "ask a tensor of the model instead",
+            )
         return self.calls[0]
 
     @property
@@ -502,6 +611,15 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
+def _arguments(kind: type) -> list[str]:
+    """The names of the arguments a layer class and its bases take."""
+    names: dict[str, None] = {}
+    for base in kind.__mro__:
+        if issubclass(base, Layer) and "__init__" in base.__dict__:
+            names.update(dict.fromkeys(inspect.signature(base.__init__).parameters))
+    return [n for n in names if n not in ("self", "args", "kwargs")]
+
+
 def _leaves(value: Any):
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -519,8 +637,7 @@ def _is_tracked(item: Any) -> bool:
 
 
 def _holds_arrays(argument: Any) -> bool:
-    return any(isinstance(x, (Tensor, np.ndarray, np.generic, float, int, list)) and not isinstance(x, bool)
-               for x in flatten(argument))
+    return any(isinstance(x, (Tensor, *_ARRAYS)) and not isinstance(x, bool) for x in flatten(argument))
 
 
 def _shapes(inputs: Any) -> Any:

@@ -14,9 +14,19 @@ from minigraph.tree import flatten, map_structure
 def _registry() -> Registry:
     from minigraph.keras import layers, models
     from minigraph.keras.layers.operation import Operation
+
     kinds = [getattr(layers, name) for name in layers.__all__]
-    return Registry("layer", "keras.layers", [*(k for k in kinds if isinstance(k, type)), Operation, models.Functional,
-                                              models.Model, models.Sequential])
+    return Registry(
+        "layer",
+        "keras.layers",
+        [
+            *(k for k in kinds if isinstance(k, type)),
+            Operation,
+            models.Functional,
+            models.Model,
+            models.Sequential,
+        ],
+    )
 
 
 def serialize_layer(layer: Any) -> dict:
@@ -34,15 +44,23 @@ def deserialize_layer(config: Any, custom_objects: Mapping[str, Any] | None = No
 
 
 def sequential_config(model: Any) -> dict:
-    config = {"name": model.name, "trainable": model.trainable, "dtype": model.dtype,
-              "layers": [serialize_layer(layer) for layer in model._layers]}
+    config = {
+        "name": model.name,
+        "trainable": model.trainable,
+        "dtype": model.dtype,
+        "layers": [serialize_layer(layer) for layer in model._layers],
+    }
     if model._functional is not None:
         config["build_input_shape"] = tuple(model._functional.input_shape)
     return config
 
 
-def sequential_from_config(kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
-    model = kind([deserialize_layer(layer, custom_objects) for layer in config["layers"]], name=config.get("name"))
+def sequential_from_config(
+    kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+) -> Any:
+    model = kind(
+        [deserialize_layer(layer, custom_objects) for layer in config["layers"]], name=config.get("name")
+    )
     if not config.get("trainable", True):
         model.trainable = False
     if not model.built and config.get("build_input_shape"):
@@ -57,17 +75,26 @@ def functional_config(model: Any) -> dict:
     def written(value: Any) -> Any:
         if not isinstance(value, KerasTensor):
             return value
-        return {"class_name": "__keras_tensor__", "config": {"shape": value.shape, "dtype": value.dtype,
-                                                             "keras_history": _place(value, numbers)}}
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": value.shape, "dtype": value.dtype, "keras_history": _place(value, numbers)},
+        }
 
     layers = []
     for layer in model._layers:
-        nodes = [{"args": map_structure(written, call.args), "kwargs": map_structure(written, call.kwargs)}
-                 for call in model._layer_calls if call.layer is layer]
+        nodes = [
+            {"args": map_structure(written, call.args), "kwargs": map_structure(written, call.kwargs)}
+            for call in model._layer_calls
+            if call.layer is layer
+        ]
         layers.append({**serialize_layer(layer), "name": layer.name, "inbound_nodes": nodes})
-    return {"name": model.name, "trainable": model.trainable, "layers": layers,
-            "input_layers": map_structure(lambda x: _place(x, numbers), model._inputs_nest),
-            "output_layers": map_structure(lambda x: _place(x, numbers), model._outputs_nest)}
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": map_structure(lambda x: _place(x, numbers), model._inputs_nest),
+        "output_layers": map_structure(lambda x: _place(x, numbers), model._outputs_nest),
+    }
 
 
 def _call_numbers(model: Any) -> dict[int, int]:
@@ -83,12 +110,19 @@ def _call_numbers(model: Any) -> dict[int, int]:
 def _place(tensor: KerasTensor, numbers: Mapping[int, int]) -> list:
     call = tensor.call
     if call is None:
-        raise InvalidArgumentError("the model starts at a tensor no layer made", where="get_config",
-                                   got=repr(tensor), wanted="keras.Input(...)", fix="start the model with keras.Input")
+        raise InvalidArgumentError(
+            "the model starts at a tensor no layer made",
+            where="get_config",
+            got=repr(tensor),
+            wanted="keras.Input(...)",
+            fix="start the model with keras.Input",
+        )
     return [call.layer.name, numbers.get(id(call), 0), tensor.index]
 
 
-def functional_from_config(kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+def functional_from_config(
+    kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+) -> Any:
     layers = {entry["name"]: deserialize_layer(entry, custom_objects) for entry in config["layers"]}
     outputs: dict[tuple, list] = {}
     for name, layer in layers.items():
@@ -116,8 +150,11 @@ def functional_from_config(kind: type, config: Mapping[str, Any], custom_objects
             return type(value)(read(item, missing) for item in value)
         return value
 
-    waiting = [(entry["name"], number, node) for entry in config["layers"]
-               for number, node in enumerate(entry["inbound_nodes"])]
+    waiting = [
+        (entry["name"], number, node)
+        for entry in config["layers"]
+        for number, node in enumerate(entry["inbound_nodes"])
+    ]
     while waiting:
         later = []
         for name, number, node in waiting:
@@ -128,9 +165,13 @@ def functional_from_config(kind: type, config: Mapping[str, Any], custom_objects
             else:
                 outputs[name, number] = flatten(layers[name](*args, **kwargs))
         if len(later) == len(waiting):
-            raise InvalidArgumentError("the config's layers are not connected", where="from_config",
-                                       got=", ".join(name for name, _, _ in later), wanted="calls of layers that are there",
-                                       fix="use a config that get_config returned")
+            raise InvalidArgumentError(
+                "the config's layers are not connected",
+                where="from_config",
+                got=", ".join(name for name, _, _ in later),
+                wanted="calls of layers that are there",
+                fix="use a config that get_config returned",
+            )
         waiting = later
 
     def found(places: Any) -> Any:

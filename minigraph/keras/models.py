@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigraph.errors import FailedPreconditionError, InvalidArgumentError, ShapeError, UnknownNameError, did_you_mean
+from minigraph.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ShapeError,
+    UnknownNameError,
+    did_you_mean,
+)
 from minigraph.keras import model_config
 from minigraph.keras.layer import Layer, _Call
 from minigraph.keras.layers.core import InputLayer
@@ -36,7 +42,15 @@ class Model(Trainer, Layer):
             self.__class__ = type(own.__name__, (own, Functional), {"__module__": own.__module__})
             Functional.__init__(self, *args, **kwargs)
             return
-        Layer.__init__(self, *args, **kwargs)
+        if args or "inputs" in kwargs or "outputs" in kwargs:
+            raise InvalidArgumentError(
+                "a model is made between KerasTensors",
+                where="keras.Model",
+                got=", ".join(type(leaf).__name__ for leaf in flatten([list(args), kwargs]))[:100],
+                wanted="Model(inputs, outputs): keras.Input(...) and what layers make of it",
+                fix="x = keras.Input(shape=...); y = keras.layers.Dense(10)(x); model = keras.Model(x, y)",
+            )
+        Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
 
     @property
@@ -46,35 +60,63 @@ class Model(Trainer, Layer):
 
     @layers.setter
     def layers(self, _):
-        raise InvalidArgumentError("model.layers cannot be set", where=f"model {self.name!r}",
-                                   fix="use another attribute name for your list of layers")
+        raise InvalidArgumentError(
+            "model.layers cannot be set",
+            where=f"model {self.name!r}",
+            fix="use another attribute name for your list of layers",
+        )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or position."""
         if (name is None) == (index is None):
-            raise InvalidArgumentError("get_layer takes a name or an index", where=f"model {self.name!r}",
-                                       got=f"name={name!r}, index={index!r}", fix="give exactly one of them")
+            raise InvalidArgumentError(
+                "get_layer takes a name or an index",
+                where=f"model {self.name!r}",
+                got=f"name={name!r}, index={index!r}",
+                fix="give exactly one of them",
+            )
         if index is not None:
             if not -len(self.layers) <= index < len(self.layers):
-                raise InvalidArgumentError(f"no layer {index}", where=f"model {self.name!r}", got=str(index),
-                                           wanted=f"0 to {len(self.layers) - 1}", fix="see model.summary()")
+                raise InvalidArgumentError(
+                    f"no layer {index}",
+                    where=f"model {self.name!r}",
+                    got=str(index),
+                    wanted=f"0 to {len(self.layers) - 1}",
+                    fix="see model.summary()",
+                )
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise UnknownNameError(f"no layer is called {name!r}", where=f"model {self.name!r}", got=name,
-                               fix=did_you_mean(name, [layer.name for layer in self.layers]))
+        raise UnknownNameError(
+            f"no layer is called {name!r}",
+            where=f"model {self.name!r}",
+            got=repr(name),
+            wanted="a layer of the model",
+            fix=did_you_mean(name, [layer.name for layer in self.layers]),
+        )
 
-    def summary(self, line_length: int | None = None, positions: Sequence[float] | None = None, print_fn=None,
-                expand_nested: bool = False, show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn=None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Print the layers, their output shapes and numbers of parameters."""
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def build(self, input_shape=None) -> None:
         """Create the weights by calling the model once on symbolic inputs of this shape."""
         if input_shape is not None:
-            nest = [tuple(s) for s in input_shape] if isinstance(input_shape[0], (tuple, list)) else tuple(input_shape)
-            tensors = ([KerasTensor(s) for s in nest] if isinstance(nest, list) else KerasTensor(nest))
+            nest = (
+                [tuple(s) for s in input_shape]
+                if isinstance(input_shape[0], (tuple, list))
+                else tuple(input_shape)
+            )
+            tensors = [KerasTensor(s) for s in nest] if isinstance(nest, list) else KerasTensor(nest)
             self.built = True
             self._output_specs((tensors,), {})
         self.built = True
@@ -93,9 +135,14 @@ class Model(Trainer, Layer):
     def save(self, *args, **kwargs):
         """Saving whole models is not there yet."""
         from minigraph.errors import UnsupportedError
-        raise UnsupportedError("model.save is not supported yet", where=f"model {self.name!r}",
-                               wanted="get_weights() / set_weights()",
-                               fix="numpy.savez('weights.npz', *model.get_weights()) keeps the weights")
+
+        raise UnsupportedError(
+            "model.save is not supported yet",
+            where=f"model {self.name!r}",
+            got="save()",
+            wanted="get_weights() / set_weights()",
+            fix="numpy.savez('weights.npz', *model.get_weights()) keeps the weights",
+        )
 
     save_weights = save
 
@@ -114,9 +161,13 @@ class Functional(Model):
         for what, nest in (("inputs", inputs), ("outputs", outputs)):
             for tensor in flatten(nest):
                 if not isinstance(tensor, KerasTensor):
-                    raise InvalidArgumentError(f"the model's {what} are KerasTensors", where=f"model {self.name!r}",
-                                               got=repr(tensor)[:80], wanted="keras.Input(...) and what layers make of it",
-                                               fix="start with x = keras.Input(shape=...)")
+                    raise InvalidArgumentError(
+                        f"the model's {what} are KerasTensors",
+                        where=f"model {self.name!r}",
+                        got=repr(tensor)[:80],
+                        wanted="keras.Input(...) and what layers make of it",
+                        fix="start with x = keras.Input(shape=...)",
+                    )
         self._inputs_nest, self._outputs_nest = inputs, outputs
         self.inputs: list[KerasTensor] = flatten(inputs)
         self.outputs: list[KerasTensor] = flatten(outputs)
@@ -127,9 +178,13 @@ class Functional(Model):
         names = [layer.name for layer in self._layers]
         for name in names:
             if names.count(name) > 1:
-                raise InvalidArgumentError(f"two layers are called {name!r}", where=f"model {self.name!r}",
-                                           got=", ".join(names), wanted="different names",
-                                           fix="give one of them another name=")
+                raise InvalidArgumentError(
+                    f"two layers are called {name!r}",
+                    where=f"model {self.name!r}",
+                    got=", ".join(names),
+                    wanted="different names",
+                    fix="give one of them another name=",
+                )
         self.built = True
 
     def _children(self) -> list[Any]:
@@ -159,6 +214,7 @@ class Functional(Model):
 
         def real(x):
             return known[id(x)] if isinstance(x, KerasTensor) else x
+
         for call in self._layer_calls:
             args = tuple(map_structure(real, a) for a in call.args)
             kwargs = {k: map_structure(real, v) for k, v in call.kwargs.items()}
@@ -176,20 +232,27 @@ class Functional(Model):
             names = [_input_name(x) for x in self.inputs]
             missing = [name for name in names if name not in inputs]
             if missing:
-                raise UnknownNameError(f"no data for the model's input {missing[0]!r}", where=f"model {self.name!r}",
-                                       got=", ".join(map(str, inputs)), wanted=", ".join(names),
-                                       fix="name the dict's keys after the Inputs")
+                raise UnknownNameError(
+                    f"no data for the model's input {missing[0]!r}",
+                    got=", ".join(map(str, inputs)),
+                    wanted=", ".join(names),
+                    fix="name the dict's keys after the Inputs",
+                )
             given = [inputs[name] for name in names]
         else:
             given = flatten(inputs)
         if len(given) != len(self.inputs):
-            raise ShapeError(f"model {self.name!r} has {len(self.inputs)} inputs", where=f"model {self.name!r}",
-                             got=f"{len(given)} arrays", wanted=", ".join(f"{_input_name(x)} {x.shape}" for x in self.inputs),
-                             fix="pass them as a list in this order")
+            raise ShapeError(
+                f"model {self.name!r} has {len(self.inputs)} inputs",
+                got=f"{len(given)} arrays",
+                wanted=", ".join(f"{_input_name(x)} {x.shape}" for x in self.inputs),
+                fix="pass them as a list in this order",
+            )
         return [self._fit_input(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
 
     def _fit_input(self, value: Any, tensor: KerasTensor) -> Any:
         from minigraph import ops
+
         shape, wanted = tuple(value.shape), tensor.shape
         if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
             value = ops.expand_dims(value, -1)
@@ -197,15 +260,28 @@ class Functional(Model):
         elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
             value = ops.squeeze(value, -1)
             shape = tuple(value.shape)
-        if len(shape) != len(wanted) or any(m is not None and n is not None and m != n
-                                            for m, n in zip(wanted, shape, strict=True)):
-            raise ShapeError(
-                f"the data does not fit the model's input {_input_name(tensor)!r}", where=f"model {self.name!r}",
-                got=f"shape {shape}", wanted=f"shape {tuple('batch' if n is None else n for n in wanted)}",
-                fix="reshape the data, or change Input(shape=...); the first axis is the batch")
+        if len(shape) != len(wanted):
+            self._does_not_fit(tensor, f"{len(shape)} axes, shape {shape}", f"{len(wanted)} axes")
+        for axis, (m, n) in enumerate(zip(wanted, shape, strict=True)):
+            if m is not None and n is not None and m != n:
+                self._does_not_fit(
+                    tensor, f"size {n} at axis {axis}, shape {shape}", f"size {m} at axis {axis}"
+                )
         if value.dtype.name != tensor.dtype:
             value = ops.cast(value, tensor.dtype)
         return value
+
+    def _does_not_fit(self, tensor: KerasTensor, got: str, wanted: str) -> None:
+        shape = ", ".join(
+            "batch" if n is None and axis == 0 else "any" if n is None else str(n)
+            for axis, n in enumerate(tensor.shape)
+        )
+        raise ShapeError(
+            f"the data does not fit the model's input {_input_name(tensor)!r}",
+            got=got,
+            wanted=f"{wanted}, shape ({shape})",
+            fix="reshape the data, or change Input(shape=...); axis 0 counts the samples",
+        )
 
     def compute_output_shape(self, input_shape):
         return map_structure(lambda x: x.shape, self._outputs_nest)
@@ -228,11 +304,21 @@ class Sequential(Model):
     7850
     """
 
-    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None):
+    def __init__(
+        self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None
+    ):
         Layer.__init__(self, name=name)
         Trainer.__init__(self)
         self._layers: list[Layer] = []
         self._functional: Functional | None = None
+        if layers is not None and not isinstance(layers, (list, tuple)):
+            raise InvalidArgumentError(
+                "Sequential takes a list of layers",
+                where=f"model {self.name!r}",
+                got=repr(layers)[:80],
+                wanted="[layer, layer, ...]",
+                fix="put them in brackets",
+            )
         for layer in layers or ():
             self.add(layer, rebuild=False)
         self._redraw()
@@ -244,18 +330,31 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor) and layer.call is not None:
             layer = layer.call.layer
         if not isinstance(layer, Layer):
-            raise InvalidArgumentError("Sequential.add takes a layer", where=f"model {self.name!r}", got=repr(layer)[:80],
-                                       wanted="a keras layer, for example keras.layers.Dense(10)",
-                                       fix="create the layer first" if isinstance(layer, type) else
-                                       "wrap a function in keras.layers.Lambda")
+            raise InvalidArgumentError(
+                "Sequential.add takes a layer",
+                where=f"model {self.name!r}",
+                got=repr(layer)[:80],
+                wanted="a keras layer, for example keras.layers.Dense(10)",
+                fix="create the layer first"
+                if isinstance(layer, type)
+                else "wrap a function in keras.layers.Lambda",
+            )
         if any(layer.name == other.name for other in self._layers):
-            raise InvalidArgumentError(f"two layers are called {layer.name!r}", where=f"model {self.name!r}",
-                                       got=", ".join(other.name for other in self._layers) + f", {layer.name}",
-                                       wanted="different names", fix="give one of them another name=")
+            raise InvalidArgumentError(
+                f"two layers are called {layer.name!r}",
+                where=f"model {self.name!r}",
+                got=", ".join(other.name for other in self._layers) + f", {layer.name}",
+                wanted="different names",
+                fix="give one of them another name=",
+            )
         if layer.is_input and self._layers:
-            raise InvalidArgumentError("an Input comes first in a Sequential model", where=f"model {self.name!r}",
-                                       got=f"{len(self._layers)} layers before it", wanted="nothing before it",
-                                       fix="put Input at the beginning")
+            raise InvalidArgumentError(
+                "an Input comes first in a Sequential model",
+                where=f"model {self.name!r}",
+                got=f"{len(self._layers)} layers before it",
+                wanted="nothing before it",
+                fix="put Input at the beginning",
+            )
         if not self._layers and not layer.is_input:
             shape = layer._given_input_shape or (layer.input_shape if isinstance(layer, Functional) else None)
             if shape is not None:
@@ -268,8 +367,13 @@ class Sequential(Model):
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
         if not self._layers:
-            raise FailedPreconditionError(f"model {self.name!r} has no layer to remove", where=f"model {self.name!r}",
-                                          got="pop() of an empty model", wanted="a model with layers", fix="add layers first")
+            raise FailedPreconditionError(
+                f"model {self.name!r} has no layer to remove",
+                where=f"model {self.name!r}",
+                got="pop() of an empty model",
+                wanted="a model with layers",
+                fix="add layers first",
+            )
         layer = self._layers.pop()
         layer.calls.clear()
         self._functional, self.built = None, False
@@ -285,10 +389,10 @@ class Sequential(Model):
 
     def _draw(self, batch_shape: Sequence[int | None]) -> None:
         """Call the layers on KerasTensors one after the other."""
-        first = self._layers[0]
-        x = first.output if first.is_input else InputLayer(batch_shape=batch_shape).output
-        start = x
-        for layer in self._layers[1 if first.is_input else 0:]:
+        if not self._layers[0].is_input:
+            self._layers.insert(0, InputLayer(batch_shape=batch_shape))
+        x = start = self._layers[0].output
+        for layer in self._layers[1:]:
             made = next((c for c in layer.calls if len(c.inputs) == 1 and c.inputs[0] is x), None)
             with _Call(self):
                 x = made.structure if made is not None else layer(x)
@@ -305,6 +409,7 @@ class Sequential(Model):
 
     def _build_for(self, args: tuple, kwargs: dict) -> None:
         from minigraph.graph import eagerly
+
         with eagerly():
             self.build((None, *tuple(args[0].shape)[1:]))
 
@@ -330,16 +435,23 @@ class Sequential(Model):
         if self._functional is not None:
             return self._functional.call(inputs, training=training)
         if not self._layers:
-            raise FailedPreconditionError(f"model {self.name!r} has no layers", where=f"model {self.name!r}",
-                                          fix="model.add(keras.layers.Dense(...))")
+            raise FailedPreconditionError(
+                f"model {self.name!r} has no layers",
+                got="an empty Sequential model",
+                wanted="at least one layer",
+                fix="model.add(keras.layers.Dense(...))",
+            )
         return inputs
 
     def _drawn(self, what: str) -> Functional:
         if self._functional is None:
             raise FailedPreconditionError(
-                f"model {self.name!r} has no {what} yet: its input shape is not known", where=f"model {self.name!r}",
-                got="a Sequential model without Input that was never called", wanted="a built model",
-                fix="start the model with keras.Input(shape=...), or call build(input_shape) or fit first")
+                f"model {self.name!r} has no {what} yet: its input shape is not known",
+                where=f"model {self.name!r}",
+                got="a Sequential model without Input that was never called",
+                wanted="a built model",
+                fix="start the model with keras.Input(shape=...), or call build(input_shape) or fit first",
+            )
         return self._functional
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigraph.keras.steps import Steps
-from minigraph.run.nan_search import first_non_finite
+from minigraph.run.nan_search import bad_number, first_non_finite
 from minigraph.run.variable import Variable
 from minigraph.tree import flatten
 
@@ -38,6 +38,8 @@ class Rewind:
         self._taken = self._cost = 0.0
         self._done: list[tuple[Callable[[], Iterable[Any]], float | None]] = []
         self._kept_bytes = 0
+        #: Whether the state stopped being finite.
+        self._spoiled = False
 
     def note(self, batches: Callable[[], Iterable[Any]], nbytes: int = 0) -> None:
         """Called before training on some batches.
@@ -46,12 +48,17 @@ class Rewind:
             batches: gives these batches again, as nests of arrays.
             nbytes: memory they occupy only because they are noted here.
         """
+        if self._spoiled:
+            # What made the numbers bad has been noted.
+            return
         now = time.perf_counter()
         self._kept_bytes += nbytes
         if not self._state or now - self._taken > _PERIODS * self._cost or self._kept_bytes > _KEPT_BYTES:
-            self._state = copy_of(self._variables())
-            self._done = []
-            self._kept_bytes = nbytes
+            state = copy_of(self._variables())
+            self._spoiled = _first_bad(state) is not None
+            if self._spoiled and self._state:
+                return
+            self._state, self._done, self._kept_bytes = state, [], nbytes
             self._taken = time.perf_counter()
             self._cost = self._taken - now
         rate = self._rate()
@@ -62,6 +69,9 @@ class Rewind:
 
         The state is afterwards what it was before.
         """
+        bad = _first_bad(self._state)
+        if bad is not None:
+            return f"before the first step: {bad}"
         after = copy_of(self._variables())
         try:
             put_back(self._state)
@@ -73,11 +83,13 @@ class Rewind:
                     reset_metrics()
                     step = steps.on_batch("train", nest)
                     logs = step.run(flatten(nest))
-                    if np.isfinite(logs.get("loss", 0.0)).all() and all(_is_finite(v) for v in self._variables()):
+                    now = copy_of(self._variables())
+                    if np.isfinite(logs.get("loss", 0.0)).all() and _first_bad(now) is None:
                         continue
                     put_back(before)
                     return bad_data(nest, "a batch of the data") or first_non_finite(
-                        step.trace.graph, dict(zip(step.trace.inputs, flatten(nest), strict=True)))
+                        step.trace.graph, dict(zip(step.trace.inputs, flatten(nest), strict=True))
+                    )
             return None
         finally:
             put_back(after)
@@ -94,8 +106,12 @@ def put_back(state: Iterable[tuple[Variable, np.ndarray]]) -> None:
         variable.set_array(array)
 
 
-def _is_finite(variable: Variable) -> bool:
-    return not variable.dtype.is_floating or bool(np.isfinite(variable.array).all())
+def _first_bad(state: Iterable[tuple[Variable, np.ndarray]]) -> str | None:
+    """The first variable that holds a NaN or infinity, in words."""
+    for variable, array in state:
+        if variable.dtype.is_floating and not np.isfinite(array).all():
+            return f"variable {getattr(variable, 'path', variable.name)!r} holds {bad_number(array)}"
+    return None
 
 
 def bad_data(nest: Any, what: str = "the data") -> str | None:

@@ -49,6 +49,7 @@ def epoch_order(count: int) -> np.ndarray:
 def _seeded_order(count: int, seed: int) -> np.ndarray:
     from kernels.random import shuffle_order_calls
     from kernels.run import run_calls
+
     # The seed of a stateful op is (graph seed, op seed, numbers used up); both zero stand for another pair.
     stream = np.array([0, 2**31 - 1, 0] if seed == 0 else [seed % (2**31 - 1), 0, 0], np.int64)
     order = np.empty(count, np.int64)

@@ -47,8 +47,9 @@ class Trace:
         graph.lazy_variables = False
         self.position: Variable | None = None
         with graph.as_default():
-            self.inputs: list[Value] = [self._placeholder(_spec(array), _leaf_name(nest, i))
-                                        for i, array in enumerate(flatten(nest))]
+            self.inputs: list[Value] = [
+                self._placeholder(_spec(array), _leaf_name(nest, i)) for i, array in enumerate(flatten(nest))
+            ]
             values = list(self.inputs)
             if rows is not None:
                 count, batch = rows
@@ -84,8 +85,13 @@ class Step:
         blocks = self.program.run_addresses([a.ctypes.data for a in arrays], repeat)
         if not blocks:
             return {}
-        return pack_like(self.structure, [as_array(block, spec) for (block, _), spec in zip(
-            blocks, self.program.output_specs, strict=True)])
+        return pack_like(
+            self.structure,
+            [
+                as_array(block, spec)
+                for (block, _), spec in zip(blocks, self.program.output_specs, strict=True)
+            ],
+        )
 
     def run_from(self, row: int, arrays: Sequence[np.ndarray], repeat: int) -> Any:
         """`repeat` steps over arrays, the first batch starting at `row` of the order."""
@@ -142,8 +148,10 @@ class Steps:
 
 def eager_logs(result: Any, kind: str, model_name: str) -> dict[str, Any]:
     """What a step returned eagerly, as logs."""
-    return {name: as_number(np.asarray(ops.convert_to_tensor(value)))
-            for name, value in flat_logs(result, kind, model_name).items()}
+    return {
+        name: as_number(np.asarray(ops.convert_to_tensor(value)))
+        for name, value in flat_logs(result, kind, model_name).items()
+    }
 
 
 def flat_logs(result: Any, kind: str, model_name: str) -> dict[str, Any]:
@@ -153,9 +161,13 @@ def flat_logs(result: Any, kind: str, model_name: str) -> dict[str, Any]:
         InvalidArgumentError: when it is no dict.
     """
     if not isinstance(result, dict):
-        raise InvalidArgumentError(f"{kind}_step must return a dict", where=f"model {model_name!r}",
-                                   got=type(result).__name__, wanted="{'loss': ...}",
-                                   fix="return {m.name: m.result() for m in self.metrics}")
+        raise InvalidArgumentError(
+            f"{kind}_step must return a dict",
+            where=f"model {model_name!r}",
+            got=type(result).__name__,
+            wanted="{'loss': ...}",
+            fix="return {m.name: m.result() for m in self.metrics}",
+        )
     flat: dict[str, Any] = {}
     for name, value in result.items():
         flat.update(value if isinstance(value, dict) else {name: value})

@@ -19,8 +19,14 @@ from minigraph.tree import flatten
 class KerasTensor:
     """A tensor of a model being drawn: shape, dtype and the layer call it comes from."""
 
-    def __init__(self, shape: Sequence[int | None], dtype="float32", name: str | None = None,
-                 call: LayerCall | None = None, index: int = 0):
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype="float32",
+        name: str | None = None,
+        call: LayerCall | None = None,
+        index: int = 0,
+    ):
         self.spec = spec_of(tuple(shape), as_dtype(dtype))
         self.name = name or automatic_name("keras_tensor")
         self.call, self.index = call, index
@@ -46,9 +52,12 @@ class KerasTensor:
 
     def _no_numbers(self, wanted: str):
         raise InvalidArgumentError(
-            f"a KerasTensor has no numbers, so it cannot give {wanted}", where=f"KerasTensor {self.name!r}",
-            got=repr(self), wanted="layers called on it, keras.ops, or operators and indexing",
-            fix="wrap other computation in a layer: keras.layers.Lambda(lambda x: ...)(tensor), or a Layer subclass")
+            f"a KerasTensor has no numbers, so it cannot give {wanted}",
+            where=f"KerasTensor {self.name!r}",
+            got=repr(self),
+            wanted="layers called on it, keras.ops, or operators and indexing",
+            fix="wrap other computation in a layer: keras.layers.Lambda(lambda x: ...)(tensor), or a Layer subclass",
+        )
 
     def __array__(self, dtype=None, copy=None):
         self._no_numbers("an array")
@@ -70,15 +79,28 @@ class KerasTensor:
 
 
 #: Python operator -> the function of keras.ops it stands for.
-_OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power",
-              "matmul": "matmul", "neg": "negative", "abs": "absolute", "gt": "greater", "ge": "greater_equal",
-              "lt": "less", "le": "less_equal", "ne": "not_equal"}
+_OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "true_divide",
+    "pow": "power",
+    "matmul": "matmul",
+    "neg": "negative",
+    "abs": "absolute",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "ne": "not_equal",
+}
 #: Those that Python also calls with the operands in the other order.
 _REFLECTED = ("add", "sub", "mul", "truediv", "pow", "matmul")
 
 
 def _operation(function: str, *operands: Any, **arguments: Any) -> KerasTensor:
     from minigraph.keras.layers.operation import Operation
+
     return Operation(function, **arguments)(*operands)
 
 
@@ -105,7 +127,9 @@ class LayerCall:
 
     def __init__(self, layer: Any, args: tuple, kwargs: dict):
         self.layer, self.args, self.kwargs = layer, args, kwargs
-        self.inputs: list[KerasTensor] = [x for x in flatten([list(args), kwargs]) if isinstance(x, KerasTensor)]
+        self.inputs: list[KerasTensor] = [
+            x for x in flatten([list(args), kwargs]) if isinstance(x, KerasTensor)
+        ]
         self.outputs: list[KerasTensor] = []
         self.structure: Any = None
         self.number = len(layer.calls)
@@ -141,7 +165,9 @@ def layers_between(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]
     return sorted(layers.values(), key=lambda layer: (-of_layer.get(id(layer), 0), met.get(id(layer), -1)))
 
 
-def _visit(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tuple[list[LayerCall], dict[int, int]]:
+def _visit(
+    inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]
+) -> tuple[list[LayerCall], dict[int, int]]:
     """Walk back from the outputs: the calls met (those of Input too) in an order they can run in, and when each layer
     was met first.
     """
@@ -159,9 +185,12 @@ def _visit(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tup
             continue
         if call is None or (is_input and id(tensor) not in given):
             raise InvalidArgumentError(
-                "the model's outputs depend on an Input that is not among its inputs", where="keras.Model",
-                got=f"output path through {tensor.name!r}", wanted="every Input on the way listed in inputs=",
-                fix=f"add {tensor.name!r} to the model's inputs")
+                "the model's outputs depend on an Input that is not among its inputs",
+                where="keras.Model",
+                got=f"output path through {tensor.name!r}",
+                wanted="every Input on the way listed in inputs=",
+                fix=f"add {tensor.name!r} to the model's inputs",
+            )
         if id(call) in done:
             continue
         met.setdefault(id(call.layer), len(met))

@@ -1,4 +1,7 @@
-"""Gradients written by hand: `custom_gradient`. What is computed forwards is not looked at on the way back."""
+"""Gradients written by hand: `custom_gradient`.
+
+What is computed forwards is not looked at on the way back.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,14 @@ class CustomGradient(Op):
     checks_shape = False
 
     def infer(self, specs, attrs):
-        return list(specs[:attrs["_count"]])
+        return list(specs[: attrs["_count"]])
 
     def gradient(self, call, *dys):
         from minigraph.ops.creation import zeros_like
+
         count = call.attrs["_count"]
-        dys = [zeros_like(out) if dy is None else dy for out, dy in zip(call.outputs, dys, strict=True)]
-        return [None] * count + call.attrs["_gradient"](dys)
+        arrived = [zeros_like(out) if dy is None else dy for out, dy in zip(call.outputs, dys, strict=True)]
+        return [None] * count + call.attrs["_gradient"](arrived)
 
     def shows_attr(self, key, value):
         return False
@@ -44,10 +48,10 @@ class CustomGradient(Op):
             emitter.alias(out, source)
 
     def reference(self, inputs, attrs):
-        return list(inputs[:attrs["_count"]])
+        return list(inputs[: attrs["_count"]])
 
     def tensorflow(self, tf, inputs, attrs):
-        return [tf.identity(x) for x in inputs[:attrs["_count"]]]
+        return [tf.identity(x) for x in inputs[: attrs["_count"]]]
 
 
 class _VariablesRead:
@@ -72,6 +76,7 @@ class _VariablesRead:
 def _call_noting_variables(f: Callable, args: Sequence, kwargs: dict) -> tuple[Any, list]:
     """f's result and the trainable variables it read besides its arguments."""
     from minigraph.run import eager
+
     graph = current_graph()
     if graph is not None:
         first = len(graph.nodes)
@@ -90,12 +95,13 @@ def _call_noting_variables(f: Callable, args: Sequence, kwargs: dict) -> tuple[A
 
 
 def custom_gradient(f: Callable) -> Callable:
-    """Use a gradient of your own: `f(*args)` returns its result and a function from output gradients to input gradients.
+    """Use a gradient of your own: `f(*args)` returns its result and a function from output gradients to
+    input gradients.
 
     Args:
-        f: returns (result, gradient function). The gradient function takes one gradient per result and returns one per
-            tensor among f's positional arguments; when f reads variables it also takes `variables=` and returns
-            (gradients of the arguments, gradients of the variables).
+        f: returns (result, gradient function). The gradient function takes one gradient per result and
+            returns one per tensor among f's positional arguments; when f reads variables it also takes
+            `variables=` and returns (gradients of the arguments, gradients of the variables).
 
     Raises:
         InvalidArgumentError: when f does not return such a pair, or the gradients do not match the arguments.
@@ -119,29 +125,44 @@ def custom_gradient(f: Callable) -> Callable:
         if not (isinstance(found, (list, tuple)) and len(found) == 2 and callable(found[1])):
             raise InvalidArgumentError(
                 "a function under tf.custom_gradient returns its result and a gradient function",
-                where=f"function {name}", got=type(found).__name__, wanted="a pair (result, grad)",
-                fix="return y, grad   where grad(dy) returns dy times the derivative")
+                where=f"function {name}",
+                got=type(found).__name__,
+                wanted="a pair (result, grad)",
+                fix="return y, grad   where grad(dy) returns dy times the derivative",
+            )
         result, gradient = found
         results = [convert(leaf) for leaf in flatten(result)]
         reads = [v.value() for v in variables]
         inputs = [*results, *tensors, *reads]
-        outputs = apply("custom_gradient", inputs, {
-            "_count": len(results), "_gradient": _checked(name, gradient, len(tensors), variables,
-                                                          [t.dtype for t in inputs[len(results):]])})
+        outputs = apply(
+            "custom_gradient",
+            inputs,
+            {
+                "_count": len(results),
+                "_gradient": _checked(
+                    name, gradient, len(tensors), variables, [t.dtype for t in inputs[len(results) :]]
+                ),
+            },
+        )
         return pack_like(result, outputs)
+
     return wrapped
 
 
-def _checked(name: str, gradient: Callable, argument_count: int, variables: Sequence, dtypes: Sequence) -> Callable:
+def _checked(
+    name: str, gradient: Callable, argument_count: int, variables: Sequence, dtypes: Sequence
+) -> Callable:
     """The user's gradient function as one from a list of output gradients to a list of input gradients."""
     parameters = inspect.signature(gradient).parameters.values()
     takes_variables = any(p.name == "variables" or p.kind is p.VAR_KEYWORD for p in parameters)
     if variables and not takes_variables:
         raise InvalidArgumentError(
             f"{name} reads variables, so its gradient function must give their gradients too",
-            where=f"function {name}", got=f"variables {', '.join(v.name for v in variables)}",
-            wanted="def grad(*dys, variables=None): ... return gradients of arguments, gradients of variables",
-            fix="take `variables` in the gradient function, or pass the variables as arguments")
+            where=f"function {name}",
+            got=f"variables {', '.join(v.name for v in variables)}",
+            wanted="def grad(*dys, variables=None): ... return argument gradients, variable gradients",
+            fix="take `variables` in the gradient function, or pass the variables as arguments",
+        )
 
     def run(dys: Sequence[Tensor]) -> list[Tensor | None]:
         if variables:
@@ -151,8 +172,15 @@ def _checked(name: str, gradient: Callable, argument_count: int, variables: Sequ
             terms = flatten(gradient(*dys))
         if len(terms) != argument_count + len(variables):
             raise InvalidArgumentError(
-                f"the gradient function of {name} returned the wrong number of gradients", where=f"function {name}",
-                got=str(len(terms)), wanted=f"{argument_count + len(variables)}, one per argument"
-                + (" and variable" if variables else ""), fix="return one gradient per argument; None where there is none")
-        return [None if g is None else convert(g, hint=dtype) for g, dtype in zip(terms, dtypes, strict=True)]
+                f"the gradient function of {name} returned the wrong number of gradients",
+                where=f"function {name}",
+                got=str(len(terms)),
+                wanted=f"{argument_count + len(variables)}, one per argument"
+                + (" and variable" if variables else ""),
+                fix="return one gradient per argument; None where there is none",
+            )
+        return [
+            None if g is None else convert(g, hint=dtype) for g, dtype in zip(terms, dtypes, strict=True)
+        ]
+
     return run

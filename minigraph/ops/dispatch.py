@@ -160,7 +160,7 @@ def convert(value: Any, dtype: DType | None = None, hint: DType | None = None, n
         return value
     kind = type(value)
     if kind is float or kind is int or kind is bool:
-        key = (kind, value, dtype or hint)
+        key = (kind, value, dtype, hint)
         found = _SCALARS.get(key)
         if found is None:
             found = eager_tensor(_array(value, dtype, hint, name))

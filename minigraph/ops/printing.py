@@ -1,11 +1,13 @@
 """Effects a program has outside itself: `print` shows numbers while it runs, `Assert` stops it.
 
-Both are carried out in Python: the tape stops there and goes on afterwards. An assertion that holds costs two jumps.
+Both are carried out in Python: the tape stops there and goes on afterwards. An assertion that holds costs
+two jumps.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +23,13 @@ from minigraph.tensor import Tensor
 __all__ = ["Assert", "print"]
 
 #: Digits that always tell a float16, float32 or float64 from its neighbours, and digits that often do.
-_DIGITS = {"float16": (9, 6), "float32": (9, 6), "float64": (17, 15), "complex64": (9, 6), "complex128": (17, 15)}
+_DIGITS = {
+    "float16": (9, 6),
+    "float32": (9, 6),
+    "float64": (17, 15),
+    "complex64": (9, 6),
+    "complex128": (17, 15),
+}
 
 
 class Print(Op):
@@ -63,12 +71,18 @@ class AssertTrue(Op):
 
     def infer(self, specs, attrs):
         if not specs[0].dtype.is_bool:
-            raise DTypeError("an assertion checks truth values", where="tf.Assert", got=repr(specs[0]), wanted="bool",
-                             fix="compare: x > 0")
+            raise DTypeError(
+                "an assertion checks truth values",
+                where="tf.Assert",
+                got=repr(specs[0]),
+                wanted="bool",
+                fix="compare: x > 0",
+            )
         return []
 
     def emit(self, emitter, node):
         from minigraph.compile.emit import Label
+
         condition, attrs = node.inputs[0], node.attrs
         if condition.spec.size == 1:
             failed, end = Label(), Label()
@@ -91,9 +105,13 @@ class AssertTrue(Op):
         texts = iter([format_array(array, attrs["summarize"]) for array in inputs[1:]])
         data = " ".join(_fill(part, texts) for part in attrs["template"])
         raise InvalidArgumentError(
-            "an assertion does not hold", where="tf.Assert" if node is None else f"op Assert ({node.name!r})",
-            got=data or "False", wanted="True", fix="look at the values above and where they come from",
-            source=None if node is None else node.source)
+            "an assertion does not hold",
+            where="tf.Assert" if node is None else f"op Assert ({node.name!r})",
+            got=data or "False",
+            wanted="True",
+            fix="look at the values above and where they come from",
+            source=None if node is None else node.source,
+        )
 
     def shows_attr(self, key, value):
         return False
@@ -105,6 +123,7 @@ class AssertTrue(Op):
 
 # ------------------------------------------------------------------------------------------------ text
 
+
 def format_array(array: np.ndarray, summarize: int = 3) -> str:
     """Numbers as TensorFlow prints them: at most the first and last `summarize` along each axis (-1: all).
 
@@ -115,12 +134,12 @@ def format_array(array: np.ndarray, summarize: int = 3) -> str:
         return _format_number(array)
     items: list[Any] = list(array)
     if summarize >= 0 and len(items) > 2 * summarize:
-        items = [*items[:summarize], None, *items[len(items) - summarize:]]
+        items = [*items[:summarize], None, *items[len(items) - summarize :]]
     texts = ["..." if item is None else format_array(np.asarray(item), summarize) for item in items]
     if array.ndim == 1:
         return "[" + " ".join(texts) + "]"
     # Every line begins below the first number's bracket.
-    lines = [text.replace("\n", "\n ") for text in texts]
+    lines = [re.sub(r"\n(?!\n)", "\n ", text) for text in texts]
     return "[" + ("\n" * (array.ndim - 1) + " ").join(lines) + "]"
 
 
@@ -138,7 +157,9 @@ def _format_number(array: np.ndarray) -> str:
 
 def _format_float(number: Any, enough: int, often: int) -> str:
     short = f"{float(number):.{often}g}"
-    same = number != number or type(number)(short) == number
+    # TensorFlow looks at a float16 as a float32.
+    kind = np.float32 if isinstance(number, np.float16) else type(number)
+    same = number != number or kind(short) == kind(number)
     return short if same else f"{float(number):.{enough}g}"
 
 
@@ -154,6 +175,7 @@ class _Slot:
 
 def _fill(part: Any, texts) -> str:
     """One printed argument as text; tensors in it are taken from `texts` in order."""
+
     def place(item: Any) -> Any:
         if item is _Slot:
             return _Slot(texts)
@@ -162,6 +184,7 @@ def _fill(part: Any, texts) -> str:
         if isinstance(item, (list, tuple)):
             return type(item)([place(value) for value in item])
         return item
+
     return part if isinstance(part, str) else repr(place(part))
 
 
@@ -183,14 +206,23 @@ def _write(stream: Any, text: str) -> None:
             file.write(text)
         return
     # The name is looked up now, so that a replaced sys.stdout (a notebook, a test) gets the text.
-    target = {sys.__stdout__: sys.stdout, sys.__stderr__: sys.stderr, None: sys.stderr}.get(stream, stream)
+    target = {sys.__stdout__: sys.stdout, sys.__stderr__: sys.stderr, None: sys.stderr}.get(
+        stream, stream
+    )
     target.write(text)
     target.flush()
 
 
-def print(*inputs: Any, output_stream: Any = None, summarize: int = 3, sep: str = " ", end: str = os.linesep,  # noqa: A001
-          name: str | None = None) -> Node | None:
-    """Show tensors and other things when the program gets here (Python's print shows them while it is being built).
+def print(
+    *inputs: Any,
+    output_stream: Any = None,
+    summarize: int = 3,
+    sep: str = " ",
+    end: str = os.linesep,
+    name: str | None = None,
+) -> Node | None:
+    """Show tensors and other things when the program gets here (Python's print shows them while it is being
+    built).
 
     Args:
         output_stream: sys.stderr by default, sys.stdout, or "file://path" to append to a file.
@@ -201,19 +233,37 @@ def print(*inputs: Any, output_stream: Any = None, summarize: int = 3, sep: str 
     >>> tf.print("x =", tf.constant([1.0, 2.5]), output_stream=sys.stdout)
     x = [1 2.5]
     """
-    if output_stream is not None and not hasattr(output_stream, "write") and not (
-            isinstance(output_stream, str) and output_stream.startswith("file://")):
-        raise UnsupportedError("print: this output_stream is not supported", where="tf.print",
-                               got=repr(output_stream)[:60], wanted="sys.stdout, sys.stderr or 'file://path'",
-                               fix="leave output_stream out")
+    if (
+        output_stream is not None
+        and not hasattr(output_stream, "write")
+        and not (isinstance(output_stream, str) and output_stream.startswith("file://"))
+    ):
+        raise UnsupportedError(
+            "print: this output_stream is not supported",
+            where="tf.print",
+            got=repr(output_stream)[:60],
+            wanted="sys.stdout, sys.stderr or 'file://path'",
+            fix="leave output_stream out",
+        )
     tensors: list[Tensor] = []
     template = tuple(_template(item, tensors) for item in inputs)
-    return _run("print", tensors, {"template": template, "output_stream": output_stream,
-                                   "summarize": -1 if summarize is None else summarize, "sep": sep, "end": end}, name)
+    return _run(
+        "print",
+        tensors,
+        {
+            "template": template,
+            "output_stream": output_stream,
+            "summarize": -1 if summarize is None else summarize,
+            "sep": sep,
+            "end": end,
+        },
+        name,
+    )
 
 
-def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None
-           ) -> Node | None:
+def Assert(
+    condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None
+) -> Node | None:
     """Stop with an InvalidArgumentError that shows `data` unless `condition` holds.
 
     Raises:
@@ -221,8 +271,12 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
     """
     tensors: list[Tensor] = []
     template = tuple(_template(item, tensors) for item in data)
-    return _run("assert_true", [convert(condition, name="condition"), *tensors],
-                {"template": template, "summarize": 3 if summarize is None else summarize}, name)
+    return _run(
+        "assert_true",
+        [convert(condition, name="condition"), *tensors],
+        {"template": template, "summarize": 3 if summarize is None else summarize},
+        name,
+    )
 
 
 def _run(op: str, tensors: Sequence[Tensor], attrs: dict, name: str | None) -> Node | None:

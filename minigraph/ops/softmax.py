@@ -247,13 +247,16 @@ def label_error(name: str, labels: np.ndarray, classes: int, row: int | None = N
         if label == classes
         else "check the labels, or give the last layer more units"
     )
-    return IndexRangeError(
+    error = IndexRangeError(
         f"label {label} of row {row} is not one of the {classes} classes",
         where=f"op sparse_softmax_cross_entropy ({name!r})",
         got=f"label {label} at row {row}",
         wanted=f"labels from 0 to {classes - 1}, as logits have {classes} classes",
         fix=fix,
     )
+    if labels.shape:
+        error.row = row // max(flat.size // len(labels), 1)
+    return error
 
 
 class SparseSoftmaxCrossEntropy(_Labels, _CrossEntropy):

@@ -45,9 +45,6 @@ class Stream:
         self.spec = spec_of((3,), int64)
         self.array = np.array([as_int64(graph_seed), as_int64(op_seed), as_int64(used)], np.int64)
 
-    def address_for_program(self) -> int:
-        return self.array.ctypes.data
-
     def own_memory(self) -> None:
         """Nobody else ever holds this memory."""
 

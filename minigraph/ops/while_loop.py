@@ -1,8 +1,8 @@
 """Repeating while the program runs: `while_loop`.
 
-Natively a loop is jumps around its condition and body, and loop variables are updated in their own memory where that can
-be done. Its gradient is a loop too, which runs the rounds' backward passes from the last to the first; the forward loop
-then keeps, in stacks with one row per round, what those need.
+Natively a loop is jumps around its condition and body, and loop variables are updated in their own memory
+where that can be done. Its gradient is a loop too, which runs the rounds' backward passes from the last to
+the first; the forward loop then keeps, in stacks with one row per round, what those need.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from minigraph.autodiff import is_differentiable
 from minigraph.dtypes import int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, Node, Value, current_graph
-from minigraph.ops.branch import (Branch, captures_of, copy, emit_branch, result_specs, seeded, trace_branch, truth,
-                                  way_back, zeros_of)
+from minigraph.ops.branch import (
+    Branch,
+    captures_of,
+    copy,
+    emit_branch,
+    result_specs,
+    seeded,
+    trace_branch,
+    truth,
+    way_back,
+    zeros_of,
+)
 from minigraph.ops.dispatch import apply, captured, convert, import_tensor
 from minigraph.ops.registry import OPS, Op
 from minigraph.spec import Spec, spec_of
@@ -32,8 +40,9 @@ _COUNTER = spec_of((), int64)
 class WhileLoop(Op):
     """out = body(… body(body(x))), as long as condition(x)
 
-    Inputs: the loop variables, captured tensors, and (attribute `limited`) the greatest number of rounds. Outputs: the
-    loop variables; when a backward pass asked for it, also the number of rounds and one stack per value in `_saved`.
+    Inputs: the loop variables, captured tensors, and (attribute `limited`) the greatest number of rounds.
+    Outputs: the loop variables; when a backward pass asked for it, also the number of rounds and one stack
+    per value in `_saved`.
     """
 
     arguments = ("loop variable or captured",)
@@ -47,20 +56,28 @@ class WhileLoop(Op):
     def infer_with_values(self, specs, attrs, values):
         body: Branch = attrs["body"]
         count = len(attrs["_specs"])
-        found = result_specs(self._saving(body, attrs), attrs["_body_in"], self._given(specs, attrs),
-                             [None] * count + list(self._given(values, attrs)[count:]))
+        found = result_specs(
+            self._saving(body, attrs),
+            attrs["_body_in"],
+            self._given(specs, attrs),
+            [None] * count + list(self._given(values, attrs)[count:]),
+        )
         for i, (spec, after) in enumerate(zip(specs[:count], found, strict=False)):
             if after is not spec:
-                raise ShapeError("a loop variable changes its shape", where="op while_loop",
-                                 got=f"variable {i}: {spec} before, {after} after one round",
-                                 wanted="the same shape every round", fix="allocate the full size before the loop")
+                raise ShapeError(
+                    "a loop variable changes its shape",
+                    where="op while_loop",
+                    got=f"variable {i}: {spec} before, {after} after one round",
+                    wanted="the same shape every round",
+                    fix="allocate the full size before the loop",
+                )
         limit = values[-1] if attrs["limited"] else None
         if attrs["_saved"] and limit is None:
             raise _no_limit("the greatest number of rounds is only known while the program runs")
         return self._with_stacks(list(specs[:count]), found[count:], limit, attrs)
 
     @staticmethod
-    def _with_stacks(state: list[Spec], saved: Sequence[Spec], limit, attrs: dict) -> list[Spec]:
+    def _with_stacks(state: list[Spec], saved: Sequence[Any], limit, attrs: dict) -> list[Spec]:
         if not attrs["_counted"]:
             return state
         rows = None if limit is None else max(int(limit), 0)
@@ -84,7 +101,9 @@ class WhileLoop(Op):
         return [*node.attrs["condition"].writes(), *node.attrs["body"].writes()]
 
     def reads(self, node):
-        return list({id(v): v for name in ("condition", "body") for v in node.attrs[name].reads()}.values())
+        return list(
+            {id(v): v for name in ("condition", "body") for v in node.attrs[name].reads()}.values()
+        )
 
     def has_effects(self, node):
         return bool(node.attrs["condition"].effects or node.attrs["body"].effects)
@@ -107,6 +126,7 @@ class WhileLoop(Op):
         from kernels.rows import save_row_calls
         from kernels.shape import fill_calls
         from minigraph.compile.emit import Label, Target
+
         attrs = node.attrs
         count = len(attrs["_specs"])
         given = self._given(node.inputs, attrs)
@@ -118,22 +138,35 @@ class WhileLoop(Op):
         if attrs["limited"] or attrs["_counted"]:
             counter = emitter.out(node.outputs[count]) if attrs["_counted"] else emitter.scratch(8)
             emitter.calls(fill_calls(counter, 1, 0, "int64", emitter.threads))
-        for value in node.outputs[count + 1:]:
+        for value in node.outputs[count + 1 :]:
             stacks.append((emitter.out(value), value.spec))
             emitter.calls(fill_calls(stacks[-1][0], value.spec.nbytes, 0, "uint8", emitter.threads))
         start, end = Label(), Label()
         emitter.place(start)
         if attrs["limited"]:
             below = emitter.scratch(1)
-            emitter.calls(fused_calls([(counter, "int64", []), (emitter.ref(node.inputs[-1]), "int64", [])],
-                                      [(below, "bool", 2)], [("less", ("int64",), (0, 1), 2)], (), emitter.threads,
-                                      emitter.scratch))
+            emitter.calls(
+                fused_calls(
+                    [(counter, "int64", []), (emitter.ref(node.inputs[-1]), "int64", [])],
+                    [(below, "bool", 2)],
+                    [("less", ("int64",), (0, 1), 2)],
+                    (),
+                    emitter.threads,
+                    emitter.scratch,
+                )
+            )
             emitter.jump(end, unless=below)
         (goes_on,) = emit_branch(emitter, condition, attrs["_condition_in"], operands, specs, numbers)
         emitter.jump(end, unless=goes_on)
         results = emit_branch(
-            emitter, self._saving(body, attrs), attrs["_body_in"], operands, specs, numbers,
-            lambda arguments: [Target(ref, arguments[i]) for i, ref in enumerate(state)])
+            emitter,
+            self._saving(body, attrs),
+            attrs["_body_in"],
+            operands,
+            specs,
+            numbers,
+            lambda arguments: [Target(ref, arguments[i]) for i, ref in enumerate(state)],
+        )
         for source, (stack, spec) in zip(results[count:], stacks, strict=True):
             row = spec.nbytes // spec.shape[0] if spec.nbytes else 0
             emitter.calls(save_row_calls(counter, source, stack, row, spec.shape[0]))
@@ -179,6 +212,7 @@ class WhileLoop(Op):
     def interpret(self, inputs, attrs):
         from minigraph.ops.creation import constant
         from minigraph.run.interpret import interpret
+
         count = len(attrs["_specs"])
         limit = int(inputs[-1]) if attrs["limited"] else None
         given = list(self._given(inputs, attrs))
@@ -186,17 +220,24 @@ class WhileLoop(Op):
         rows: list[list[Tensor]] = [[] for _ in attrs["_saved"]]
         rounds = 0
         while limit is None or rounds < limit:
-            known = interpret(attrs["condition"].graph, dict(zip(attrs["_condition_in"], [*state, *captures], strict=True)))
+            known = interpret(
+                attrs["condition"].graph,
+                dict(zip(attrs["_condition_in"], [*state, *captures], strict=True)),
+            )
             if not bool(known[id(attrs["condition"].results[0])]):
                 break
-            known = interpret(attrs["body"].graph, dict(zip(attrs["_body_in"], [*state, *captures], strict=True)))
+            known = interpret(
+                attrs["body"].graph, dict(zip(attrs["_body_in"], [*state, *captures], strict=True))
+            )
             state = [known[id(r)] for r in attrs["body"].results]
             for kept, value in zip(rows, attrs["_saved"], strict=True):
                 kept.append(known[id(value)])
             rounds += 1
         if not attrs["_counted"]:
             return state
-        stacks = [_stacked(kept, limit, value.spec) for kept, value in zip(rows, attrs["_saved"], strict=True)]
+        stacks = [
+            _stacked(kept, limit, value.spec) for kept, value in zip(rows, attrs["_saved"], strict=True)
+        ]
         return [*state, constant(rounds, "int64"), *stacks]
 
     def shows_attr(self, key, value):
@@ -204,6 +245,7 @@ class WhileLoop(Op):
 
     def tensorflow(self, tf, inputs, attrs):
         from minigraph.lowering import lower_branch
+
         count = len(attrs["_specs"])
         limit = inputs[-1] if attrs["limited"] else None
         captures = list(self._given(inputs, attrs)[count:])
@@ -217,39 +259,58 @@ class WhileLoop(Op):
 
         def body(i, state, stacks):
             found = run(saving, "_body_in", state)
-            stacks = [tf.tensor_scatter_nd_update(s, [[i]], [row]) for s, row in zip(stacks, found[count:], strict=True)]
+            stacks = [
+                tf.tensor_scatter_nd_update(s, [[i]], [row])
+                for s, row in zip(stacks, found[count:], strict=True)
+            ]
             return i + 1, found[:count], stacks
-        stacks = [tf.zeros([limit, *(n or 0 for n in v.spec.shape)], v.dtype.name) for v in attrs["_saved"]]
-        rounds, state, stacks = tf.while_loop(condition, body, (tf.constant(0, tf.int64), list(inputs[:count]), stacks),
-                                              maximum_iterations=None if limit is None else tf.cast(limit, tf.int32))
+
+        stacks = [
+            tf.zeros([limit, *(n or 0 for n in v.spec.shape)], v.dtype.name) for v in attrs["_saved"]
+        ]
+        rounds, state, stacks = tf.while_loop(
+            condition,
+            body,
+            (tf.constant(0, tf.int64), list(inputs[:count]), stacks),
+            maximum_iterations=None if limit is None else tf.cast(limit, tf.int32),
+        )
         return [*state, rounds, *stacks] if attrs["_counted"] else list(state)
 
 
-def _stacked(rows: list[Tensor], limit: int, spec: Spec) -> Tensor:
+def _stacked(rows: list[Tensor], limit: Any, spec: Spec) -> Tensor:
     """Rows one below the other, with zeros for the rounds that did not happen."""
     from minigraph.ops.creation import zeros
     from minigraph.ops.joining import concat, stack
-    missing = zeros([limit - len(rows), *(rows[0].shape if rows else (n or 0 for n in spec.shape))], spec.dtype)
+
+    missing = zeros(
+        [limit - len(rows), *(rows[0].shape if rows else (n or 0 for n in spec.shape))], spec.dtype
+    )
     return concat([stack(rows), missing], 0) if rows else missing
 
 
 def _no_limit(what: str, call: Node | None = None) -> UnsupportedError:
     return UnsupportedError(
-        f"the gradient of this while_loop needs a limit on its rounds: {what}", where="op while_loop", got="no limit",
+        f"the gradient of this while_loop needs a limit on its rounds: {what}",
+        where="op while_loop",
+        got="no limit",
         wanted="a number of rounds the loop never exceeds",
-        fix="tf.while_loop(..., maximum_iterations=n); for a Python while in a tf.function, first in its body: "
-            "tf.autograph.experimental.set_loop_options(maximum_iterations=n); or take the gradient outside the tf.function",
-        source=None if call is None else call.source)
+        fix="tf.while_loop(..., maximum_iterations=n); for a Python while in a tf.function, first in its "
+        "body: tf.autograph.experimental.set_loop_options(maximum_iterations=n); or take the gradient "
+        "outside the tf.function",
+        source=None if call is None else call.source,
+    )
 
 
 class _WayBackThroughLoop:
     """Builds the loop that carries gradients back from the last round to the first.
 
-    Its variables: rounds left, the gradients of the loop variables, and for each capture and variable the sum of its
-    gradients over the rounds so far.
+    Its variables: rounds left, the gradients of the loop variables, and for each capture and variable the
+    sum of its gradients over the rounds so far.
     """
 
-    def __init__(self, call: Node, attrs: dict, dys: Sequence[Tensor | None], variables: Sequence[Tensor]):
+    def __init__(
+        self, call: Node, attrs: dict, dys: Sequence[Any], variables: Sequence[Tensor]
+    ):
         self.call, self.attrs, self.dys, self.variables = call, attrs, dys, variables
         self.body: Branch = attrs["body"]
         self.count = len(attrs["_specs"])
@@ -268,33 +329,47 @@ class _WayBackThroughLoop:
     def gradients(self) -> list[Tensor | None]:
         """One gradient (or None) per input of the forward loop, then one per variable it reads."""
         from minigraph.ops import add, subtract
+
         count, body, graph = self.count, self.body, self.graph
         left = self._argument(self.call.outputs[count], "rounds_left")
         with graph.as_default():
             self.round = fewer = subtract(left, 1)
         floats = [i for i in range(count) if is_differentiable(body.results[i])]
-        arriving = {i: self._argument(zeros_of(self.call.outputs[i]) if self.dys[i] is None else self.dys[i], f"d{i}")
-                    for i in floats}
+        arriving = {
+            i: self._argument(
+                zeros_of(self.call.outputs[i]) if self.dys[i] is None else self.dys[i], f"d{i}"
+            )
+            for i in floats
+        }
         placeholders = self.attrs["_body_in"]
-        way = way_back(body, graph, [*((body.results[i], arriving[i]) for i in floats), *self._saved_seeds()],
-                       [*placeholders, *self.variables], self._stand_in)
+        way = way_back(
+            body,
+            graph,
+            [*((body.results[i], arriving[i]) for i in floats), *self._saved_seeds()],
+            [*placeholders, *self.variables],
+            self._stand_in,
+        )
         sources = [*self.call.inputs[count:-1], *self.variables]
         # The sums start at zeros made outside the loop.
         used = [i for i in range(len(sources)) if way.gradients[count + i] is not None]
         sums = {i: self._argument(zeros_of(sources[i]), "sum") for i in used}
         with graph.as_default():
-            results: list[Value | None] = [fewer]
+            results: list[Any] = [fewer]
             for i in floats:
                 found = way.gradients[i]
-                results.append(import_tensor(graph, zeros_of(placeholders[i]) if found is None else found))
+                results.append(
+                    import_tensor(graph, zeros_of(placeholders[i]) if found is None else found)
+                )
             results += [add(sums[i], way.gradients[count + i]) for i in used]
         step = way.branch(self.arguments, results)
-        more, _ = trace_branch("rounds left", lambda rounds, *_: rounds > 0, [t.spec for t in self.starts])
+        more, _ = trace_branch(
+            "rounds left", lambda rounds, *_: rounds > 0, [t.spec for t in self.starts]
+        )
         outputs = loop_of(self.starts, more, step, self.limit)
         back: list[Tensor | None] = [None] * (len(self.call.inputs) + len(self.variables))
         for i, found in zip(floats, outputs[1:], strict=False):
             back[i] = found
-        for i, found in zip(used, outputs[1 + len(floats):], strict=True):
+        for i, found in zip(used, outputs[1 + len(floats) :], strict=True):
             # Behind the captures stands the limit, which has no gradient.
             back[count + i + (i >= len(placeholders) - count)] = found
         return back
@@ -309,12 +384,15 @@ class _WayBackThroughLoop:
 
     def _row(self, stack: Tensor) -> Value:
         from minigraph.ops import gather
+
         with self.graph.as_default():
             return gather(captured(self.graph, stack), self.round)
 
     def _stand_in(self, value: Value) -> Value:
         """For a value of the body: what came into every round alike, or its row in a stack."""
-        for placeholder, outer in zip(self.attrs["_body_in"][self.count:], self.call.inputs[self.count:], strict=False):
+        for placeholder, outer in zip(
+            self.attrs["_body_in"][self.count :], self.call.inputs[self.count :], strict=False
+        ):
             if placeholder is value:
                 return captured(self.graph, outer)
         return self._row(_saved(self.call, value))
@@ -330,23 +408,43 @@ def _saved(call: Node, value: Value) -> Value:
     return call.add_output(spec_of((None, *value.shape), value.dtype))
 
 
-def loop_of(state: Sequence[Tensor], condition: Branch, body: Branch, limit: Tensor | None, name: str | None = None
-            ) -> list[Tensor]:
+def loop_of(
+    state: Sequence[Tensor],
+    condition: Branch,
+    body: Branch,
+    limit: Tensor | None,
+    name: str | None = None,
+) -> list[Tensor]:
     """A loop of a traced condition and body; returns the last values of its variables."""
     captures = captures_of(condition, body)
-    attrs = {"condition": condition, "body": body, "limited": limit is not None, "_specs": tuple(t.spec for t in state),
-             "_condition_in": condition.placeholders(captures), "_body_in": body.placeholders(captures),
-             "_saved": (), "_counted": False}
+    attrs = {
+        "condition": condition,
+        "body": body,
+        "limited": limit is not None,
+        "_specs": tuple(t.spec for t in state),
+        "_condition_in": condition.placeholders(captures),
+        "_body_in": body.placeholders(captures),
+        "_saved": (),
+        "_counted": False,
+    }
     return apply("while_loop", [*state, *captures, *(() if limit is None else (limit,))], attrs, name)
 
 
-def while_loop(cond: Callable, body: Callable, loop_vars: Any, shape_invariants=None, parallel_iterations: int = 10,
-               back_prop: bool = True, swap_memory: bool = False, maximum_iterations: Any = None,
-               name: str | None = None) -> Any:
+def while_loop(
+    cond: Callable,
+    body: Callable,
+    loop_vars: Any,
+    shape_invariants=None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    maximum_iterations: Any = None,
+    name: str | None = None,
+) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds; returns the last loop variables.
 
-    Loop variables keep their shapes and dtypes. `parallel_iterations` and `swap_memory` are hints about speed and memory
-    that change no result; they are accepted and have no effect here.
+    Loop variables keep their shapes and dtypes. `parallel_iterations` and `swap_memory` are hints about
+    speed and memory that change no result; they are accepted and have no effect here.
 
     Args:
         maximum_iterations: stop after so many rounds. Gradients inside a graph need it.
@@ -355,21 +453,32 @@ def while_loop(cond: Callable, body: Callable, loop_vars: Any, shape_invariants=
         DTypeError, ShapeError, InvalidArgumentError: when a loop variable changes its kind or number.
 
     >>> import minigraph as tf
-    >>> i, s = tf.while_loop(lambda i, s: i < 5, lambda i, s: (i + 1, s + i), (tf.constant(0), tf.constant(0)))
+    >>> zero = tf.constant(0)
+    >>> i, s = tf.while_loop(lambda i, s: i < 5, lambda i, s: (i + 1, s + i), (zero, zero))
     >>> int(s)
     10
     """
     for argument, given, neutral, fix in (
-            ("shape_invariants", shape_invariants, None, "allocate the full size before the loop"),
-            ("back_prop", back_prop, True, "tf.stop_gradient on the results")):
+        ("shape_invariants", shape_invariants, None, "allocate the full size before the loop"),
+        ("back_prop", back_prop, True, "tf.stop_gradient on the results"),
+    ):
         if given is not neutral:
-            raise UnsupportedError(f"while_loop: {argument}={given!r} is not supported", where="tf.while_loop",
-                                   got=repr(given)[:60], wanted=repr(neutral), fix=fix)
+            raise UnsupportedError(
+                f"while_loop: {argument}={given!r} is not supported",
+                where="tf.while_loop",
+                got=repr(given)[:60],
+                wanted=repr(neutral),
+                fix=fix,
+            )
     for argument, function in (("cond", cond), ("body", body)):
         if not callable(function):
-            raise InvalidArgumentError(f"while_loop: {argument} is not a function", where="tf.while_loop",
-                                       got=repr(function)[:60], wanted="a function of the loop variables",
-                                       fix="tf.while_loop(lambda i: i < 5, lambda i: (i + 1,), (tf.constant(0),))")
+            raise InvalidArgumentError(
+                f"while_loop: {argument} is not a function",
+                where="tf.while_loop",
+                got=repr(function)[:60],
+                wanted="a function of the loop variables",
+                fix="tf.while_loop(lambda i: i < 5, lambda i: (i + 1,), (tf.constant(0),))",
+            )
     several = isinstance(loop_vars, (list, tuple))
     structure = loop_vars if several else [loop_vars]
     tensors = [convert(v, name="a loop variable") for v in flatten(structure)]
@@ -396,41 +505,70 @@ def _results(result: Any, state: Any) -> list:
     leaves = flatten(result) if isinstance(result, (list, tuple)) else flatten([result])
     wanted = len(flatten(state))
     if len(leaves) != wanted:
-        raise InvalidArgumentError("while_loop's body returns another number of loop variables", where="tf.while_loop",
-                                   got=str(len(leaves)), wanted=str(wanted),
-                                   fix="return every loop variable, changed or not")
+        raise InvalidArgumentError(
+            "while_loop's body returns another number of loop variables",
+            where="tf.while_loop",
+            got=str(len(leaves)),
+            wanted=str(wanted),
+            fix="return every loop variable, changed or not",
+        )
     return leaves
 
 
 def _same_kind(i: int, before: Spec, after: Spec) -> None:
     if before.dtype is not after.dtype or len(before.shape) != len(after.shape):
-        raise DTypeError("a loop variable changes its kind", where="tf.while_loop",
-                         got=f"variable {i}: {before} before, {after} after one round", wanted="the same dtype and rank",
-                         fix="cast it in the body, or start with the right dtype (0.0 instead of 0)")
-    if any(m is not None and n is not None and m != n for m, n in zip(before.shape, after.shape, strict=True)):
-        raise ShapeError("a loop variable changes its shape", where="tf.while_loop",
-                         got=f"variable {i}: {before} before, {after} after one round",
-                         wanted="the same shape every round", fix="allocate the full size before the loop")
+        raise DTypeError(
+            "a loop variable changes its kind",
+            where="tf.while_loop",
+            got=f"variable {i}: {before} before, {after} after one round",
+            wanted="the same dtype and rank",
+            fix="cast it in the body, or start with the right dtype (0.0 instead of 0)",
+        )
+    if any(
+        m is not None and n is not None and m != n for m, n in zip(before.shape, after.shape, strict=True)
+    ):
+        raise ShapeError(
+            "a loop variable changes its shape",
+            where="tf.while_loop",
+            got=f"variable {i}: {before} before, {after} after one round",
+            wanted="the same shape every round",
+            fix="allocate the full size before the loop",
+        )
 
 
-def _in_graph(cond: Callable, body: Callable, structure: Any, tensors: list[Tensor], maximum_iterations: Any,
-              name: str | None) -> Any:
+def _in_graph(
+    cond: Callable,
+    body: Callable,
+    structure: Any,
+    tensors: list[Tensor],
+    maximum_iterations: Any,
+    name: str | None,
+) -> Any:
     from minigraph.ops import cast, constant
+
     graph = current_graph() or next(t.graph for t in tensors if isinstance(t, Value))
     with graph.as_default():
         tensors = [import_tensor(graph, t) for t in tensors]
         specs = [t.spec for t in tensors]
         condition, _ = trace_branch("condition", cond, specs, structure)
         if len(condition.results) != 1:
-            raise InvalidArgumentError("while_loop: cond returns one truth value", where="tf.while_loop",
-                                       got=f"{len(condition.results)} values", wanted="a bool", fix="compare: i < n")
+            raise InvalidArgumentError(
+                "while_loop: cond returns one truth value",
+                where="tf.while_loop",
+                got=f"{len(condition.results)} values",
+                wanted="a bool",
+                fix="compare: i < n",
+            )
         truth(condition.results[0], "tf.while_loop")
-        traced, _ = trace_branch("body", lambda *state: _results(body(*state), structure), specs, structure)
+        traced, _ = trace_branch(
+            "body", lambda *state: _results(body(*state), structure), specs, structure
+        )
         for i, (spec, after) in enumerate(zip(specs, traced.results, strict=True)):
             _same_kind(i, spec, after.spec)
         limit = None
         if maximum_iterations is not None:
-            limit = convert(maximum_iterations, name="maximum_iterations")
+            symbolic = isinstance(maximum_iterations, Value)
             # A plain number stays a constant, which is known while compiling.
-            limit = import_tensor(graph, cast(limit, int64) if isinstance(limit, Value) else constant(int(limit), int64))
+            limit = cast(maximum_iterations, int64) if symbolic else constant(int(maximum_iterations), int64)
+            limit = import_tensor(graph, limit)
         return pack_like(structure, loop_of(tensors, condition, traced, limit, name))

@@ -53,7 +53,9 @@ class EagerTensor(Tensor):
         return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={gap}{numbers}>"
 
     def __str__(self) -> str:
-        return f"tf.Tensor({_numbers(self)}, shape={self.shape}, dtype={self.dtype.name})"
+        numbers = _numbers(self)
+        gap = "\n" if "\n" in numbers else ""
+        return f"tf.Tensor({gap}{numbers}, shape={self.shape}, dtype={self.dtype.name})"
 
     def _scalar(self, kind: str):
         if self.spec.size != 1:

@@ -20,7 +20,8 @@ class _Found(Exception):
         self.text = text
 
 
-def _bad(tensor: Tensor | Variable) -> str | None:
+def bad_number(tensor: Tensor | Variable | np.ndarray) -> str | None:
+    """The first NaN or infinity of a tensor and where it is, in words; None when there is none."""
     array = np.asarray(tensor.array if isinstance(tensor, Variable) else tensor)
     if array.dtype.kind not in "fc" or np.isfinite(array).all():
         return None
@@ -34,16 +35,41 @@ def first_non_finite(graph: Graph, feeds: Mapping[Value, np.ndarray]) -> str | N
     Ops that write variables really write them: restore state afterwards.
     """
     def look(node: Node, inputs, outputs) -> None:
-        if any(_bad(t) for t in inputs):
+        if any(bad_number(t) for t in inputs):
             return
         for out in outputs:
-            bad = _bad(out)
+            bad = bad_number(out)
             if bad:
-                line = f" ({node.source}: {node.source.text})" if node.source else ""
-                raise _Found(f"op {node.op.name} in {node.name!r}{line} was the first to give {bad}, from finite inputs")
+                raise _Found(f"{_place(node)} was the first to give {bad}, from finite inputs")
+
+    forward = _forward_calls(graph)
+
+    def _place(node: Node) -> str:
+        """The op, its name, and the user's line; for a gradient those of the call it is the gradient of."""
+        call = forward.get(id(node))
+        source = node.source if call is None else call.source
+        line = f" ({source}: {source.text})" if source else ""
+        of = "" if call is None else f", the gradient of {call.op.name} in {call.name!r}"
+        return f"op {node.op.name} in {node.name!r}{of}{line}"
 
     try:
         interpret(graph, {value: dispatch.eager_tensor(np.array(a)) for value, a in feeds.items()}, on_node=look)
     except _Found as found:
         return found.text
     return None
+
+
+def _forward_calls(graph: Graph) -> dict[int, Node]:
+    """Identity of each node of a backward walk -> the call whose gradient it helps to compute."""
+    found: dict[int, Node] = {}
+    for walk in graph.backwards:
+        last = {id(term.gradient.node): term.call for terms in walk.contributions.values() for term in terms
+                if isinstance(term.gradient, Value)}
+        # A rule's nodes stand in a row, the one that gives the gradient at the end.
+        call = None
+        for position in reversed(walk.made):
+            node = graph.nodes[position]
+            call = last.get(id(node), call)
+            if call is not None:
+                found[id(node)] = call
+    return found

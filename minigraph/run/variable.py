@@ -136,9 +136,6 @@ class Variable(Tensor):
             self._readers = 0
             memory_epoch.value += 1
 
-    def address_for_program(self) -> int:
-        return self.array.ctypes.data
-
     # -- reading
     def read_in_graph(self, graph: Graph) -> Value:
         """A node that reads the variable at this point of the graph."""

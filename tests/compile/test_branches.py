@@ -43,7 +43,7 @@ def test_one_chain_is_left_alone():
     graph = tf.Graph("chain")
     with graph.as_default():
         h = x = tf.placeholder(tf.float32, (24, 64), name="x")
-        for k in range(6):
+        for _ in range(6):
             h = tf.tanh(tf.matmul(h, tf.constant(np.eye(64, dtype="f"))))
     assert "side by side" not in str(tf.compile_graph(graph, [h], [x], threads=2))
 

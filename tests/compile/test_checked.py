@@ -112,7 +112,33 @@ def test_a_value_nobody_wrote_is_not_read():
     runner = CheckedRunner(program, bounds=False)
     del runner._items[0], runner._touched[0]
     program._run = runner
-    with pytest.raises(CheckedError, match="reads .*, of which 16 bytes were never written"):
+    with pytest.raises(CheckedError, match="on bytes nobody wrote"):
+        program.run([np.ones(4, "f")])
+
+
+def test_an_output_is_written_to_its_last_byte():
+    graph = tf.Graph("missing")
+    with graph.as_default():
+        x = tf.placeholder(tf.float32, (4,), name="x")
+        y = tf.concat([tf.tanh(x), x], 0)
+    program = tf.compile_graph(graph, [y], [x])
+    runner = CheckedRunner(program, bounds=False)
+    del runner._items[-1], runner._touched[-1]
+    program._run = runner
+    with pytest.raises(CheckedError, match="16 bytes of <output output 0 32B> were never written"):
+        program.run([np.ones(4, "f")])
+
+
+def test_nor_given_to_python():
+    graph = tf.Graph("missing")
+    with graph.as_default():
+        x = tf.placeholder(tf.float32, (4,), name="x")
+        y = tf.cast(tf.cast(tf.tanh(x), tf.float16) * 2, tf.float32)
+    program = tf.compile_graph(graph, [y], [x])
+    runner = CheckedRunner(program, bounds=False)
+    del runner._items[0], runner._touched[0]
+    program._run = runner
+    with pytest.raises(CheckedError, match="reads tanh, of which 16 bytes were never written"):
         program.run([np.ones(4, "f")])
 
 
@@ -168,32 +194,50 @@ def test_errors_are_the_same_too():
 
 
 STEP = """
-    import numpy as np import minigraph as tf from minigraph.compile import checked calls = [] native =
-    checked.CheckedRunner.__call__ checked.CheckedRunner.__call__ = lambda self, control: calls.append(1) or
-    native(self, control) w = [tf.Variable(np.cos(np.arange(n), dtype="f").reshape(s)) for n, s in ((15, (3,
-    5)), (5, (5,)), (10, (5, 2)), (2, (2,)))] x, y = np.linspace(-1, 1, 21, dtype="f").reshape(7, 3),
-    np.arange(7, dtype=np.int32) % 2 rate = tf.constant(0.1)
+    import os
+    import numpy as np
+    import minigraph as tf
+    from minigraph.compile import checked
+
+    calls = []
+    watched = checked.CheckedRunner.__call__
+    checked.CheckedRunner.__call__ = lambda self, control: calls.append(1) or watched(self, control)
+    shapes = [(3, 5), (5,), (5, 2), (2,)]
+    w = [tf.Variable(np.cos(np.arange(np.prod(s)), dtype="f").reshape(s)) for s in shapes]
+    x, y = np.linspace(-1, 1, 21, dtype="f").reshape(7, 3), np.arange(7, dtype=np.int32) % 2
+    rate = tf.constant(0.1)
 
     @tf.function(autograph=False)
     def step(x, y):
         with tf.GradientTape() as tape:
             logits = tf.matmul(tf.nn.relu(tf.matmul(x, w[0]) + w[1]), w[2]) + w[3]
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+            loss = tf.reduce_mean(losses)
         for variable, gradient in zip(w, tape.gradient(loss, w)):
             variable.assign_sub(rate * gradient)
         return loss
     losses = [float(step(tf.constant(x), tf.constant(y))) for _ in range(2)]
-    import os
-    assert bool(calls) == (os.environ.get("MINIGRAPH_CHECKED") == "1")
+    assert bool(calls) == ("MINIGRAPH_CHECKED" in os.environ)
     print(losses[-1], *[n for v in w for n in v.numpy().ravel().tolist()])
 """
 
 
 @pytest.mark.checked
 def test_a_training_step_with_every_index_checked():
-    """Forward, loss, backward and Adam of a small network, in kernels that check each index."""
-    out, _ = processes.run(STEP, MINIGRAPH_CHECKED="1", MINIGRAPH_QUIET="1")
+    """Forward, loss, backward and update of a small network, in kernels that check each index."""
+    out, _ = processes.run(STEP, MINIGRAPH_CHECKED="indices", MINIGRAPH_QUIET="1")
     plain, _ = processes.run(STEP, MINIGRAPH_QUIET="1")
     ours, theirs = (np.array([float(n) for n in text.split()]) for text in (out, plain))
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     assert len(ours) == 1 + 3 * 5 + 5 + 5 * 2 + 2
+
+
+def test_guards_alone_give_the_same_bits():
+    plain, _ = processes.run(STEP, MINIGRAPH_QUIET="1")
+    assert processes.run(STEP, MINIGRAPH_CHECKED="guards", MINIGRAPH_QUIET="1") == (plain, "")
+
+
+def test_another_way_of_checking_is_refused(monkeypatch):
+    monkeypatch.setenv("MINIGRAPH_CHECKED", "everything")
+    with pytest.raises(ValueError, match="MINIGRAPH_CHECKED is 'everything'; it may be 'indices' or"):
+        step_program()

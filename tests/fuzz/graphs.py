@@ -131,7 +131,8 @@ class Maker:
     def _related(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The same shape, one that broadcasts with it, or part of it."""
         cut = shape[self.rng.integers(0, len(shape) + 1):] if self.rng.random() < 0.5 else shape
-        return tuple(1 if self.rng.random() < 0.2 else n for n in cut)
+        related = tuple(1 if self.rng.random() < 0.2 else n for n in cut)
+        return related if math.prod(related) <= MOST_ELEMENTS // 2 else shape
 
     def _laid_out(self, array: np.ndarray) -> np.ndarray:
         """The same numbers, perhaps with gaps, backwards, in another order or off their natural alignment."""

@@ -17,7 +17,9 @@ def test_only_the_chosen_branch_runs():
 
     @graph
     def f(x):
-        return tf.cond(x > 0, lambda: (runs.assign_add([1, 0]), x * 2.0)[1], lambda: (runs.assign_add([0, 1]), -x)[1])
+        return tf.cond(
+            x > 0, lambda: (runs.assign_add([1, 0]), x * 2.0)[1], lambda: (runs.assign_add([0, 1]), -x)[1]
+        )
 
     assert [float(f(tf.constant(v))) for v in (3.0, -3.0, 5.0)] == [6.0, 3.0, 10.0]
     assert runs.numpy().tolist() == [2, 1]
@@ -25,8 +27,16 @@ def test_only_the_chosen_branch_runs():
 
 def test_eagerly_and_in_graphs_a_known_condition_calls_one_function():
     called = []
-    assert int(tf.cond(tf.constant(True), lambda: (called.append(1), tf.constant(1))[1],
-                       lambda: (called.append(2), tf.constant(2))[1])) == 1
+    assert (
+        int(
+            tf.cond(
+                tf.constant(True),
+                lambda: (called.append(1), tf.constant(1))[1],
+                lambda: (called.append(2), tf.constant(2))[1],
+            )
+        )
+        == 1
+    )
     assert int(graph(lambda: tf.cond(True, lambda: tf.constant(1), lambda: 1 / 0))()) == 1
     assert called == [1]
 
@@ -34,8 +44,11 @@ def test_eagerly_and_in_graphs_a_known_condition_calls_one_function():
 def test_branches_return_nests():
     @graph
     def f(x):
-        return tf.cond(tf.reduce_sum(x) > 0, lambda: {"a": x, "b": [x * 2.0, tf.constant(1)]},
-                       lambda: {"a": -x, "b": [x * 3.0, tf.constant(2)]})
+        return tf.cond(
+            tf.reduce_sum(x) > 0,
+            lambda: {"a": x, "b": [x * 2.0, tf.constant(1)]},
+            lambda: {"a": -x, "b": [x * 3.0, tf.constant(2)]},
+        )
 
     found = f(tf.constant([-1.0, -2.0]))
     assert found["a"].numpy().tolist() == [1.0, 2.0]
@@ -55,7 +68,11 @@ def test_a_branch_may_return_what_it_was_given_and_the_same_tensor_twice():
 def test_conditionals_inside_conditionals():
     @graph
     def sign(x):
-        return tf.cond(x > 0, lambda: tf.constant(1), lambda: tf.cond(x < 0, lambda: tf.constant(-1), lambda: tf.constant(0)))
+        return tf.cond(
+            x > 0,
+            lambda: tf.constant(1),
+            lambda: tf.cond(x < 0, lambda: tf.constant(-1), lambda: tf.constant(0)),
+        )
 
     assert [int(sign(tf.constant(v))) for v in (2.0, -2.0, 0.0)] == [1, -1, 0]
 
@@ -105,8 +122,10 @@ def test_shapes_known_only_when_called():
 
 # ------------------------------------------------------------------------------------------------ derivatives
 
+
 def slopes(function, x):
     """First and second derivative, both taken inside one graph."""
+
     @graph
     def both(x):
         with tf.GradientTape() as outer:
@@ -116,6 +135,7 @@ def slopes(function, x):
                 y = function(x)
             first = inner.gradient(y, x)
         return first, outer.gradient(first, x)
+
     return [float(d) for d in both(tf.constant(x, tf.float64))]
 
 
@@ -190,11 +210,14 @@ def test_nested_conditionals_have_gradients():
 
 # ------------------------------------------------------------------------------------------------ case
 
+
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_case_and_switch_case(in_graph):
     def f(x):
-        return tf.case([(x < 3, lambda: tf.constant(1)), (x < 7, lambda: tf.constant(2))],
-                       default=lambda: tf.constant(3))
+        return tf.case(
+            [(x < 3, lambda: tf.constant(1)), (x < 7, lambda: tf.constant(2))],
+            default=lambda: tf.constant(3),
+        )
 
     def g(i):
         return tf.switch_case(i, {1: lambda: i * 10, 5: lambda: i * 100}, default=lambda: -i)
@@ -206,11 +229,14 @@ def test_case_and_switch_case(in_graph):
 
 # ------------------------------------------------------------------------------------------------ errors
 
+
 def test_errors_name_what_differs():
     x = tf.constant(1.0)
     with pytest.raises(DTypeError, match="f32\\[\\] and i32\\[\\]"):
         graph(lambda x: tf.cond(x > 0, lambda: x, lambda: tf.constant(1)))(x)
-    with pytest.raises(InvalidArgumentError, match=r"different structures[\s\S]*\(tensor, tensor\) and tensor"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"different structures[\s\S]*\(tensor, tensor\) and tensor"
+    ):
         graph(lambda x: tf.cond(x > 0, lambda: (x, x), lambda: x))(x)
     with pytest.raises(ShapeError, match=r"different shapes[\s\S]*f32\[2\] and f32\[3\]"):
         graph(lambda x: tf.cond(x > 0, lambda: tf.ones([2]), lambda: tf.ones([3])))(x)

@@ -53,7 +53,7 @@ def test_second_and_third_derivative(wrap):
                 two.watch(x)
                 with tf.GradientTape() as one:
                     one.watch(x)
-                    y = x ** 5
+                    y = x**5
                 first = one.gradient(y, x)
             second = two.gradient(first, x)
         return first, second, three.gradient(second, x)
@@ -188,8 +188,12 @@ def test_targets_may_be_several_and_not_scalar(wrap):
             tape.watch(x)
             y, z = x * x, tf.reduce_sum(x)
         weights = tf.constant([1.0, 10.0])
-        return (tape.gradient(y, x), tape.gradient([y, z], x), tape.gradient(y, x, output_gradients=weights),
-                tape.gradient([y, z], x, output_gradients=[weights, None]))
+        return (
+            tape.gradient(y, x),
+            tape.gradient([y, z], x),
+            tape.gradient(y, x, output_gradients=weights),
+            tape.gradient([y, z], x, output_gradients=[weights, None]),
+        )
 
     found = [g.numpy().tolist() for g in f(tf.constant([1.0, 2.0]))]
     assert found == [[2, 4], [3, 5], [2, 40], [3, 41]]
@@ -233,17 +237,22 @@ def test_hessian(wrap):
             outer.watch(x)
             with tf.GradientTape() as inner:
                 inner.watch(x)
-                y = tf.reduce_sum(x ** 3) + x[0] * x[1]
+                y = tf.reduce_sum(x**3) + x[0] * x[1]
             gradient = inner.gradient(y, x)
         return outer.jacobian(gradient, x)
 
     assert f(tf.constant([1.0, 2.0, 3.0])).numpy().tolist() == [[6, 1, 0], [1, 12, 0], [0, 0, 18]]
 
 
-# ------------------------------------------------------------------------------------------------ none, and why
+# -------------------------------------------------------------------------------------------- none, and why
+
 
 def test_why_none():
-    v, unused, frozen = tf.Variable(1.0, name="v"), tf.Variable(1.0, name="unused"), tf.Variable(1.0, False, name="frozen")
+    v, unused, frozen = (
+        tf.Variable(1.0, name="v"),
+        tf.Variable(1.0, name="unused"),
+        tf.Variable(1.0, False, name="frozen"),
+    )
     x, count = tf.constant(2.0), tf.Variable(3, name="count")
     watched = tf.constant(1.0)
     with tf.GradientTape(persistent=True) as tape:
@@ -296,7 +305,8 @@ def test_errors_say_what_a_tape_takes():
         tape.batch_jacobian(y, v)
 
 
-# ------------------------------------------------------------------------------------------------ memory, depth, threads
+# ----------------------------------------------------------------------------------- memory, depth, threads
+
 
 def test_a_tape_that_gave_its_gradients_keeps_nothing_alive():
     v = tf.Variable(np.ones(1000, "float32"))
@@ -331,7 +341,7 @@ def test_threads_do_not_see_each_others_tapes():
                     y = v
                     for _ in range(10):
                         y = y * v
-                assert float(tape.gradient(y, v)) == pytest.approx(11.0 * number ** 10)
+                assert float(tape.gradient(y, v)) == pytest.approx(11.0 * number**10)
                 assert tape.watched_variables() == (v,)
         except BaseException as error:  # noqa: BLE001 - reported by the main thread
             errors.append(error)
@@ -344,7 +354,8 @@ def test_threads_do_not_see_each_others_tapes():
     assert not errors
 
 
-# ------------------------------------------------------------------------------------------------ custom gradients
+# ----------------------------------------------------------------------------------------- custom gradients
+
 
 @both_ways
 def test_custom_gradient_replaces_the_rule(wrap):
@@ -354,6 +365,7 @@ def test_custom_gradient_replaces_the_rule(wrap):
 
         def grad(upstream):
             return upstream * (1 - 1 / (1 + e))
+
         return tf.math.log(1 + e), grad
 
     @wrap
@@ -395,6 +407,7 @@ def test_custom_gradient_with_variables_inside(wrap):
         def grad(dy, variables=None):
             assert [v.name for v in variables] == ["w"]
             return dy * 10.0, [dy * 20.0]
+
         return x * w, grad
 
     @wrap
@@ -412,7 +425,7 @@ def test_custom_gradient_with_variables_inside(wrap):
 def test_custom_gradient_twice(wrap):
     @tf.custom_gradient
     def cube(x):
-        return x ** 3, lambda dy: dy * 3 * x * x
+        return x**3, lambda dy: dy * 3 * x * x
 
     @wrap
     def f(x):
@@ -429,7 +442,9 @@ def test_custom_gradient_twice(wrap):
 
 def test_custom_gradient_errors():
     x, w = tf.Variable(1.0), tf.Variable(1.0, name="w")
-    with pytest.raises(InvalidArgumentError, match=r"returns its result and a gradient function[\s\S]*pair"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"returns its result and a gradient function[\s\S]*pair"
+    ):
         tf.custom_gradient(lambda x: x * 2.0)(x)
     with pytest.raises(InvalidArgumentError, match=r"reads variables[\s\S]*variables w"):
         tf.custom_gradient(lambda x: (x * w, lambda dy: dy))(x)

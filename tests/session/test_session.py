@@ -26,12 +26,16 @@ def fresh_graph():
     tf.reset_default_graph()
 
 
-# ------------------------------------------------------------------------------------------------ building and running
+# ------------------------------------------------------------------------------------- building and running
+
 
 def test_nothing_is_computed_before_a_session_runs_it():
     a, b = tf.constant(2.0), tf.constant(4.0)
     c = a + b
-    assert str(c) == 'Tensor("add:0", shape=(), dtype=float32)' and str(a) == 'Tensor("Const:0", shape=(), dtype=float32)'
+    assert (
+        str(c) == 'Tensor("add:0", shape=(), dtype=float32)'
+        and str(a) == 'Tensor("Const:0", shape=(), dtype=float32)'
+    )
     with tf.Session() as sess:
         assert sess.run(c) == 6.0
     with pytest.raises(InvalidArgumentError, match="in a Session, run the node"):
@@ -56,7 +60,9 @@ def test_feeding():
         assert sess.run(z, {x: [[1, 2], [3, 4]]}).tolist() == [4, 8]
         assert sess.run(z, {"x:0": np.ones((1, 2))}).tolist() == [3]
         assert sess.run(z, {x: np.zeros((0, 2))}).tolist() == []
-        assert sess.run(z, {y: [10.0, 20.0, 30.0]}).tolist() == [11, 21, 31], "a tensor in the middle may be fed too"
+        assert sess.run(z, {y: [10.0, 20.0, 30.0]}).tolist() == [11, 21, 31], (
+            "a tensor in the middle may be fed too"
+        )
         assert sess.run(x, {x: [[5, 6]]}).tolist() == [[5, 6]]
 
 
@@ -66,7 +72,9 @@ def test_a_placeholder_without_a_shape():
         assert sess.run(a + b, {a: 3, b: 4.5}) == 7.5
         assert sess.run(a + b, {a: [1, 3], b: [2, 4]}).tolist() == [3, 7]
         assert sess.run(tf.reduce_mean(tf.square(a)), {a: [1.0, 2.0, 3.0]}) == pytest.approx(14 / 3)
-        with pytest.raises(ShapeError, match=r"made without a shape[\s\S]*shape \(2,\)[\s\S]*shape=\[None\]"):
+        with pytest.raises(
+            ShapeError, match=r"made without a shape[\s\S]*shape \(2,\)[\s\S]*shape=\[None\]"
+        ):
             sess.run(tf.gradients(tf.reduce_mean(a * b), [a]), {a: [1.0, 2.0], b: [1.0, 2.0]})
 
 
@@ -103,13 +111,18 @@ def test_graphs_of_ones_own():
         sess.run(init)
         assert sess.run(y) == 2.0
     other = tf.constant(1.0)
-    with tf.Session(graph=graph) as sess, pytest.raises(InvalidArgumentError, match=r"not part of this session's graph"):
+    with (
+        tf.Session(graph=graph) as sess,
+        pytest.raises(InvalidArgumentError, match=r"not part of this session's graph"),
+    ):
         sess.run(other)
 
 
 def test_control_flow_in_graphs():
     n, x = tf.placeholder(tf.int32, [], name="n"), tf.placeholder(tf.float32, [], name="x")
-    total = tf.while_loop(lambda i, s: i < n, lambda i, s: (i + 1, s + x), (tf.constant(0), tf.constant(0.0)))[1]
+    total = tf.while_loop(
+        lambda i, s: i < n, lambda i, s: (i + 1, s + x), (tf.constant(0), tf.constant(0.0))
+    )[1]
     y = tf.cond(x > 0, lambda: x * x, lambda: -x)
     slope = tf.gradients(y, [x])[0]
     with tf.Session() as sess:
@@ -119,11 +132,15 @@ def test_control_flow_in_graphs():
 
 # ------------------------------------------------------------------------------------------------ variables
 
+
 def test_variables_must_be_initialised():
     v = tf.Variable(3.0, name="weight")
     y = v * 2
     with tf.Session() as sess:
-        with pytest.raises(FailedPreconditionError, match=r"'weight' is not initialised[\s\S]*global_variables_initializer"):
+        with pytest.raises(
+            FailedPreconditionError,
+            match=r"'weight' is not initialised[\s\S]*global_variables_initializer",
+        ):
             sess.run(y)
         with pytest.raises(FailedPreconditionError, match="'weight' is not initialised"):
             sess.run(v.assign_add(1.0))
@@ -199,6 +216,7 @@ def test_several_threads_share_a_session():
                 sess.run(add, {x: 1.0})
                 if sess.run(y, {x: n}) != 2 * n:
                     wrong.append(n)
+
         threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
         for t in threads:
             t.start()
@@ -207,7 +225,8 @@ def test_several_threads_share_a_session():
         assert not wrong and sess.run(v) == 200.0
 
 
-# ------------------------------------------------------------------------------------------------ names and scopes
+# ----------------------------------------------------------------------------------------- names and scopes
+
 
 def test_names_and_scopes():
     with tf.name_scope("outer"):
@@ -220,16 +239,25 @@ def test_names_and_scopes():
             assert tf.get_variable("w", [1]).name == "layer/deep/w"
     with tf.variable_scope("layer", reuse=True):
         assert tf.get_variable("w") is w
-    assert (a.name, b.name, b.op.name, w.name) == ("outer/a:0", "outer/inner/b:0", "outer/inner/b", "layer/w")
+    assert (a.name, b.name, b.op.name, w.name) == (
+        "outer/a:0",
+        "outer/inner/b:0",
+        "outer/inner/b",
+        "layer/w",
+    )
     assert [v.name for v in tf.trainable_variables("layer/deep")] == ["layer/deep/w"]
     with tf.variable_scope("layer"), pytest.raises(InvalidArgumentError, match="exists already"):
         tf.get_variable("w", [2])
-    with tf.variable_scope("layer", reuse=True), pytest.raises(UnknownNameError, match="'layer/none' does not exist"):
+    with (
+        tf.variable_scope("layer", reuse=True),
+        pytest.raises(UnknownNameError, match="'layer/none' does not exist"),
+    ):
         tf.get_variable("none", [2])
     assert tf.get_default_graph().get_tensor_by_name("outer/inner/b:0") is b
 
 
-# ------------------------------------------------------------------------------------------------ what is connected
+# ---------------------------------------------------------------------------------------- what is connected
+
 
 def test_what_is_not_connected_is_reported():
     a, b = tf.placeholder(tf.float32, [], name="a"), tf.placeholder(tf.float32, [], name="b")
@@ -240,21 +268,26 @@ def test_what_is_not_connected_is_reported():
         assert "unused" in sess.unconnected and "b" in sess.unconnected and "used" not in sess.unconnected
         text = sess.explain(used)
         assert [line.split()[0] for line in text.splitlines() if "used" in line] == ["runs", "not"]
-        with pytest.warns(UserWarning, match="'b:0' is fed but what was asked for is not connected to it"):
+        with pytest.warns(
+            UserWarning, match="'b:0' is fed but what was asked for is not connected to it"
+        ):
             sess.run(used, {a: 1.0, b: 2.0})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             sess.run(used, {a: 1.0})
 
 
-# ------------------------------------------------------------------------------------------------ errors of feeds and fetches
+# ------------------------------------------------------------------------------ errors of feeds and fetches
+
 
 def test_errors_of_feeds():
     x = tf.placeholder(tf.float32, [None, 3], name="pixels")
     n = tf.placeholder(tf.int32, [], name="count")
     y = tf.reduce_sum(x) + tf.cast(n, tf.float32)
     with tf.Session() as sess:
-        with pytest.raises(InvalidArgumentError, match=r"'pixels' was not fed[\s\S]*f32\[\?,3\]") as caught:
+        with pytest.raises(
+            InvalidArgumentError, match=r"'pixels' was not fed[\s\S]*f32\[\?,3\]"
+        ) as caught:
             sess.run(y, {n: 1})
         assert "test_session.py" in str(caught.value)
         with pytest.raises(ShapeError, match=r"cannot feed f32\[2\] to 'pixels:0'[\s\S]*\('\?', 3\)"):
@@ -285,12 +318,20 @@ def test_errors_of_fetches():
         tf.Session("grpc://somewhere")
 
 
-# ------------------------------------------------------------------------------------------------ training and saving
+# -------------------------------------------------------------------------------------- training and saving
 
-@pytest.mark.parametrize("optimizer", [
-    lambda: tf.train.GradientDescentOptimizer(0.1), lambda: tf.train.MomentumOptimizer(0.05, 0.9),
-    lambda: tf.train.MomentumOptimizer(0.05, 0.9, use_nesterov=True), lambda: tf.train.AdamOptimizer(0.1),
-    lambda: tf.train.AdagradOptimizer(0.5), lambda: tf.train.RMSPropOptimizer(0.05)])
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: tf.train.GradientDescentOptimizer(0.1),
+        lambda: tf.train.MomentumOptimizer(0.05, 0.9),
+        lambda: tf.train.MomentumOptimizer(0.05, 0.9, use_nesterov=True),
+        lambda: tf.train.AdamOptimizer(0.1),
+        lambda: tf.train.AdagradOptimizer(0.5),
+        lambda: tf.train.RMSPropOptimizer(0.05),
+    ],
+)
 def test_optimizers_fit_a_line(optimizer):
     rng = np.random.default_rng(0)
     xs = rng.uniform(-1, 1, 100).astype("float32")
@@ -327,11 +368,15 @@ def test_saving_and_restoring(tmp_path):
             saver.restore(sess, str(tmp_path / "other"))
     tf.reset_default_graph()
     tf.Variable([1.0], name="v"), tf.Variable(5, name="w")
-    with tf.Session() as sess, pytest.raises(ShapeError, match=r"another shape in the checkpoint[\s\S]*\(2,\)"):
+    with (
+        tf.Session() as sess,
+        pytest.raises(ShapeError, match=r"another shape in the checkpoint[\s\S]*\(2,\)"),
+    ):
         tf.train.Saver().restore(sess, path)
 
 
-# ------------------------------------------------------------------------------------------------ through the top level
+# ------------------------------------------------------------------------------------ through the top level
+
 
 def test_eager_tensors_and_variables_of_the_top_level_in_a_session():
     a, v = mg.constant(2.0), mg.Variable(10.0)

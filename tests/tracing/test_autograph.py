@@ -12,7 +12,9 @@ from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, Unsup
 
 
 def same_as_python(function, *calls):
-    """The function as a graph gives what it gives as Python, for every tuple of arguments; traced once per kind."""
+    """The function as a graph gives what it gives as Python, for every tuple of arguments; traced once per
+    kind.
+    """
     graph = tf.function(function)
     for arguments in calls:
         tensors = [tf.constant(a) for a in arguments]
@@ -23,6 +25,7 @@ def same_as_python(function, *calls):
 
 
 # ------------------------------------------------------------------------------------------------ if
+
 
 def test_if_elif_else():
     def grade(x):
@@ -126,6 +129,7 @@ def test_a_variable_decides():
 
 
 # ------------------------------------------------------------------------------------------------ loops
+
 
 def test_while_with_branches_and_break():
     def collatz(n):
@@ -325,6 +329,7 @@ def test_an_unlimited_while_says_how_to_limit_it():
 
 # ------------------------------------------------------------------------------------------------ calls
 
+
 def helper(x):
     """A plain function that a tf.function calls."""
     if x > 0:
@@ -358,9 +363,17 @@ def test_helpers_lambdas_closures_partials_methods_and_objects():
         return x if n == 1 else x * power(x, n - 1)
 
     def f(x):
-        choose = lambda v: v if v > 2 else v - 1  # noqa: E731 - a lambda is what is tested
-        return (helper(x), choose(x), add_offset(x), scaler.scale(x), scaler(x), functools.partial(power, n=3)(x),
-                [helper(v) for v in (x, -x)], list(map(helper, [x])))
+        choose = lambda v: v if v > 2 else v - 1
+        return (
+            helper(x),
+            choose(x),
+            add_offset(x),
+            scaler.scale(x),
+            scaler(x),
+            functools.partial(power, n=3)(x),
+            [helper(v) for v in (x, -x)],
+            list(map(helper, [x])),
+        )
 
     same_as_python(f, (1.5,), (-4.0,), (200.0,))
 
@@ -397,7 +410,8 @@ def test_the_rewritten_source_can_be_read():
     assert "ag__.if_stmt" in code and "def ag__helper(x)" in code
 
 
-# ------------------------------------------------------------------------------------------------ print and assert
+# ----------------------------------------------------------------------------------------- print and assert
+
 
 def test_python_print_shows_the_trace_and_tf_print_every_run(capsys):
     @tf.function
@@ -411,7 +425,11 @@ def test_python_print_shows_the_trace_and_tf_print_every_run(capsys):
     f(tf.constant(1.0))
     f(tf.constant(3.0))
     assert capsys.readouterr().out.splitlines() == [
-        'tracing Tensor("x:0", shape=(), dtype=float32)', "running 1", "running 3", "large [3] {'half': 1.5}"]
+        'tracing Tensor("x:0", shape=(), dtype=float32)',
+        "running 1",
+        "running 3",
+        "large [3] {'half': 1.5}",
+    ]
 
 
 def test_printing_goes_to_stderr_and_to_files(capsys, tmp_path):
@@ -444,6 +462,7 @@ def test_assertions_are_checked_while_running():
 
 
 # ------------------------------------------------------------------------------------------------ errors
+
 
 def refused(error, pattern, function, *arguments):
     """The function cannot become a graph; the message says why and shows the user's own line."""
@@ -490,10 +509,18 @@ def test_errors_of_branches():
         if tf.cast(x, tf.int32):
             return x
         return -x
+
     x = tf.constant(1.0)
-    assert "if x > 0:" in refused(InvalidArgumentError, "'n' is not defined in every branch", undefined, x)
+    assert "if x > 0:" in refused(
+        InvalidArgumentError, "'n' is not defined in every branch", undefined, x
+    )
     refused(InvalidArgumentError, "'y' is None at the end of the else branch", none, x)
-    refused(DTypeError, r"'n' is a different kind[\s\S]*i32\[\] in the main branch, f32\[\] in the else", kinds, x)
+    refused(
+        DTypeError,
+        r"'n' is a different kind[\s\S]*i32\[\] in the main branch, f32\[\] in the else",
+        kinds,
+        x,
+    )
     refused(UnsupportedError, "'name' is a different Python object", objects, x)
     refused(ShapeError, r"one truth value[\s\S]*reduce_any", vector, x)
     refused(DTypeError, r"a number, not a truth value[\s\S]*is not None", number, x)
@@ -534,9 +561,12 @@ def test_errors_of_loops():
         for _ in n:
             pass
         return n
+
     n = tf.constant(3)
     refused(InvalidArgumentError, r"only exists inside the[\s\S]*before the loop", growing, n)
-    refused(InvalidArgumentError, r"'rows' changes its structure[\s\S]*tensor_scatter_nd_update", longer, n)
+    refused(
+        InvalidArgumentError, r"'rows' changes its structure[\s\S]*tensor_scatter_nd_update", longer, n
+    )
     refused(ShapeError, r"'x' changes its shape[\s\S]*f32\[1\] before the loop, f32\[2\] after", wider, n)
     refused(DTypeError, r"'x' changes its kind[\s\S]*x = 0.0 instead of 0", changing, n)
     refused(UnsupportedError, r"'word' changes in a loop[\s\S]*not a number", text, n)

@@ -1,4 +1,6 @@
-"""tf.function: what is traced when, what goes in and comes out, and what it does under tapes, threads and forks."""
+"""tf.function: what is traced when, what goes in and comes out, and what it does under tapes, threads and
+forks.
+"""
 
 import collections
 import functools
@@ -13,7 +15,13 @@ import numpy as np
 import pytest
 
 import minigraph as tf
-from minigraph.errors import DTypeError, FailedPreconditionError, InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.errors import (
+    DTypeError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ShapeError,
+    UnsupportedError,
+)
 
 
 def counted(function, **options):
@@ -24,10 +32,12 @@ def counted(function, **options):
     def noting(*args, **kwargs):
         traces.append(None)
         return function(*args, **kwargs)
+
     return tf.function(noting, autograph=False, **options), traces
 
 
-# ------------------------------------------------------------------------------------------------ when it is traced
+# ---------------------------------------------------------------------------------------- when it is traced
+
 
 def test_worked_example():
     @tf.function
@@ -39,9 +49,17 @@ def test_worked_example():
 
 def test_one_trace_per_kind_of_tensor():
     f, traces = counted(lambda x: x * 2)
-    for call, traced in [(tf.constant(1.0), 1), (tf.constant(5.0), 1), (np.float32(7), 1), (tf.constant([1.0]), 2),
-                         (tf.constant([1.0, 2.0]), 3), (np.ones(2, "float32"), 3), (tf.constant(1), 4),
-                         (tf.constant([9.0]), 4), (tf.Variable(1.0).value(), 4)]:
+    for call, traced in [
+        (tf.constant(1.0), 1),
+        (tf.constant(5.0), 1),
+        (np.float32(7), 1),
+        (tf.constant([1.0]), 2),
+        (tf.constant([1.0, 2.0]), 3),
+        (np.ones(2, "float32"), 3),
+        (tf.constant(1), 4),
+        (tf.constant([9.0]), 4),
+        (tf.Variable(1.0).value(), 4),
+    ]:
         f(call)
         assert len(traces) == traced, call
 
@@ -50,9 +68,18 @@ def test_one_trace_per_kind_of_tensor():
 def test_python_values_are_part_of_the_trace():
     f, traces = counted(lambda x, n=2, flag=None: x * float(n) if flag else x + float(n))
     x = tf.constant(3.0)
-    for call, traced in [(lambda: f(x), 1), (lambda: f(x, 2), 1), (lambda: f(x, n=2), 1), (lambda: f(n=2, x=x), 1),
-                         (lambda: f(x, 3), 2), (lambda: f(x, 2.0), 3), (lambda: f(x, True), 4), (lambda: f(x, 2, True), 5),
-                         (lambda: f(x, flag=None), 5), (lambda: f(x, flag="yes"), 6)]:
+    for call, traced in [
+        (lambda: f(x), 1),
+        (lambda: f(x, 2), 1),
+        (lambda: f(x, n=2), 1),
+        (lambda: f(n=2, x=x), 1),
+        (lambda: f(x, 3), 2),
+        (lambda: f(x, 2.0), 3),
+        (lambda: f(x, True), 4),
+        (lambda: f(x, 2, True), 5),
+        (lambda: f(x, flag=None), 5),
+        (lambda: f(x, flag="yes"), 6),
+    ]:
         call()
         assert len(traces) == traced
 
@@ -61,8 +88,18 @@ def test_python_values_are_part_of_the_trace():
 def test_nests_are_told_apart_by_structure_and_leaves():
     f, traces = counted(lambda data: tf.nest.flatten(data)[0] * 2.0)
     a, b = tf.constant(1.0), tf.constant([1.0, 2.0])
-    for data, traced in [([a, b], 1), ([b, b], 2), ((a, b), 3), ({"x": a, "y": b}, 4), ({"y": b, "x": a}, 4),
-                         ({"x": a, "z": b}, 5), ([a, [b]], 6), ([a, b], 6), ([a, 1], 7), ([a, 2], 8)]:
+    for data, traced in [
+        ([a, b], 1),
+        ([b, b], 2),
+        ((a, b), 3),
+        ({"x": a, "y": b}, 4),
+        ({"y": b, "x": a}, 4),
+        ({"x": a, "z": b}, 5),
+        ([a, [b]], 6),
+        ([a, b], 6),
+        ([a, 1], 7),
+        ([a, 2], 8),
+    ]:
         f(data)
         assert len(traces) == traced, data
 
@@ -88,13 +125,17 @@ def test_objects_and_variables_are_told_apart_by_identity():
 
 
 def test_input_signature_traces_once():
-    f, traces = counted(lambda x, n: tf.reduce_sum(x, 0) * tf.cast(n, tf.float32),
-                        input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([], tf.int32)])
+    f, traces = counted(
+        lambda x, n: tf.reduce_sum(x, 0) * tf.cast(n, tf.float32),
+        input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([], tf.int32)],
+    )
     assert f(np.ones((3, 2)), 2).numpy().tolist() == [6, 6]
     assert f([[1.0, 2.0]], n=tf.constant(3)).numpy().tolist() == [3, 6]
     assert f(tf.zeros([0, 2]), 1).numpy().tolist() == [0, 0]
     assert len(traces) == 1
-    with pytest.raises(ShapeError, match=r"argument 0 does not fit[\s\S]*got: +\(3,\)[\s\S]*wanted: +\(None, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"argument 0 does not fit[\s\S]*got: +\(3,\)[\s\S]*wanted: +\(None, 2\)"
+    ):
         f(tf.ones([3]), 1)
     with pytest.raises(DTypeError, match="argument 1 has the wrong dtype"):
         f(tf.ones([3, 2]), tf.constant(1.0))
@@ -103,12 +144,17 @@ def test_input_signature_traces_once():
 
 
 def test_input_signature_of_nests():
-    @tf.function(input_signature=[{"a": tf.TensorSpec([None]), "b": (tf.TensorSpec([]), tf.TensorSpec([]))}])
+    @tf.function(
+        input_signature=[{"a": tf.TensorSpec([None]), "b": (tf.TensorSpec([]), tf.TensorSpec([]))}]
+    )
     def f(data):
         return data["a"] * data["b"][0] + data["b"][1]
 
     assert f({"a": [1.0, 2.0], "b": (3.0, 4.0)}).numpy().tolist() == [7, 10]
-    assert f({"a": [1.0], "b": (3.0, 4.0)}).numpy().tolist() == [7] and f.experimental_get_tracing_count() == 1
+    assert (
+        f({"a": [1.0], "b": (3.0, 4.0)}).numpy().tolist() == [7]
+        and f.experimental_get_tracing_count() == 1
+    )
 
 
 def test_reduce_retracing():
@@ -130,15 +176,22 @@ def test_retraces_are_explained():
     f(tf.constant([1, 2, 3]), 1)
     f(tf.constant([1, 2, 3]), 5)
     f(tf.constant([1, 2, 3]), 5, {"k": [a]})
-    with pytest.warns(UserWarning, match=r"f was traced 6 times; the last time: .*'data\['k'\]\[0\]|data"):
+    with pytest.warns(
+        UserWarning, match=r"f was traced 6 times; the last time: .*'data\['k'\]\[0\]|data"
+    ):
         f(tf.constant([1, 2, 3]), 5, {"k": [tf.constant(1)]})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         f(tf.constant([1, 2, 3]), n=tf.constant(5))
-    assert f.retraces[:3] == ["traced again: argument 'x' changed its shape, from f32[2] to f32[3]",
-                              "traced again: argument 'x' changed its dtype, from f32[3] to i32[3]",
-                              "traced again: argument 'n' changed from the Python value 1 to the Python value 5"]
-    assert "argument 'data' changed from the Python value None to a dict of (k: a list of (a tensor f32[2]))" in f.retraces[3]
+    assert f.retraces[:3] == [
+        "traced again: argument 'x' changed its shape, from f32[2] to f32[3]",
+        "traced again: argument 'x' changed its dtype, from f32[3] to i32[3]",
+        "traced again: argument 'n' changed from the Python value 1 to the Python value 5",
+    ]
+    assert (
+        "argument 'data' changed from the Python value None to a dict of (k: a list of (a tensor f32[2]))"
+        in f.retraces[3]
+    )
     assert "argument \"data['k'][0]\" changed its dtype, from f32[2] to i32[]" in f.retraces[4]
     assert f.explain().startswith("f: traced 7 times\n  2. traced again: argument 'x'")
 
@@ -151,10 +204,20 @@ Point = collections.namedtuple("Point", "x y")
 def test_results_keep_their_structure():
     @tf.function
     def f(p):
-        return {"point": Point(p.x + 1, [p.y]), "none": None, "text": "label", "number": 3, "array": np.ones(2)}, ()
+        return {
+            "point": Point(p.x + 1, [p.y]),
+            "none": None,
+            "text": "label",
+            "number": 3,
+            "array": np.ones(2),
+        }, ()
 
     found, empty = f(Point(tf.constant(1.0), tf.constant(2.0)))
-    assert isinstance(found["point"], Point) and float(found["point"].x) == 2.0 and float(found["point"].y[0]) == 2.0
+    assert (
+        isinstance(found["point"], Point)
+        and float(found["point"].x) == 2.0
+        and float(found["point"].y[0]) == 2.0
+    )
     assert found["none"] is None and found["text"] == "label" and empty == ()
     assert int(found["number"]) == 3 and found["array"].numpy().tolist() == [1, 1]
 
@@ -171,7 +234,9 @@ def test_arguments_of_every_python_kind():
     assert float(f(one, one)) == 2.0
     assert float(f(one, b=one, scale=3.0)) == 6.0
     assert float(f(one, one, one, np.float32(2), scale=tf.constant(2.0), extra=one)) == 11.0
-    with pytest.raises(InvalidArgumentError, match=r"missing a required argument: 'b'[\s\S]*wanted: +f\(a, /, b, \*rest"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"missing a required argument: 'b'[\s\S]*wanted: +f\(a, /, b, \*rest"
+    ):
         f(one)
 
 
@@ -241,7 +306,9 @@ def test_variables_may_be_made_by_the_first_call_only():
     def always(x):
         return x + tf.Variable(1.0, name="fresh")
 
-    with pytest.raises(FailedPreconditionError, match=r"makes a variable each time[\s\S]*fresh[\s\S]*if self.v is None"):
+    with pytest.raises(
+        FailedPreconditionError, match=r"makes a variable each time[\s\S]*fresh[\s\S]*if self.v is None"
+    ):
         always(tf.constant(1.0))
 
     @tf.function
@@ -298,14 +365,17 @@ def test_ten_thousand_nodes():
     assert float(f(tf.constant(0.5))) == pytest.approx(float(expected), rel=1e-5)
 
 
-# ------------------------------------------------------------------------------------------------ concrete functions
+# --------------------------------------------------------------------------------------- concrete functions
+
 
 def test_concrete_functions():
     @tf.function
     def f(x, n, data):
         return {"sum": tf.reduce_sum(x) * n + data["b"], "n": None}
 
-    concrete = f.get_concrete_function(tf.TensorSpec([None], tf.float32, name="numbers"), 2, {"b": tf.TensorSpec([])})
+    concrete = f.get_concrete_function(
+        tf.TensorSpec([None], tf.float32, name="numbers"), 2, {"b": tf.TensorSpec([])}
+    )
     assert [v.node.name for v in concrete.inputs] == ["numbers", "data"]
     assert float(concrete(tf.constant([1.0, 2.0]), {"b": tf.constant(10.0)})["sum"]) == 16.0
     assert float(concrete(tf.constant([1.0]), data=1.0)["sum"]) == 3.0
@@ -314,7 +384,9 @@ def test_concrete_functions():
     text = str(concrete)
     assert text.startswith("f(numbers: f32[?], data: f32[])\nnumbers: f32[?] = placeholder()")
     assert re.search(r"# test_function\.py:\d+\n", text) and text.endswith("return add")
-    assert "instructions" in str(concrete.program([s.spec for s in (tf.TensorSpec([4]), tf.TensorSpec([]))]))
+    assert "instructions" in str(
+        concrete.program([s.spec for s in (tf.TensorSpec([4]), tf.TensorSpec([]))])
+    )
     with pytest.raises(InvalidArgumentError, match=r"takes its tensors[\s\S]*wanted: +numbers, data"):
         concrete(tf.constant([1.0]))
     with pytest.raises(DTypeError, match="'numbers' has the wrong dtype"):
@@ -324,7 +396,11 @@ def test_concrete_functions():
 
 
 def test_variables_of_a_trace():
-    v, w, frozen = tf.Variable(1.0, name="v"), tf.Variable(1.0, name="w"), tf.Variable(1.0, False, name="frozen")
+    v, w, frozen = (
+        tf.Variable(1.0, name="v"),
+        tf.Variable(1.0, name="w"),
+        tf.Variable(1.0, False, name="frozen"),
+    )
 
     @tf.function
     def f(x):
@@ -340,8 +416,11 @@ def test_variables_of_a_trace():
 
 # ------------------------------------------------------------------------------------------------ errors
 
+
 def test_results_that_are_no_tensors():
-    with pytest.raises(InvalidArgumentError, match=r"returns something that is not a tensor[\s\S]*object"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"returns something that is not a tensor[\s\S]*object"
+    ):
         tf.function(lambda: object())()
 
 
@@ -364,6 +443,7 @@ def test_unsupported_options_are_named():
 
 
 # ------------------------------------------------------------------------------------------------ under tapes
+
 
 def test_a_function_under_a_tape():
     w = tf.Variable(3.0)
@@ -400,6 +480,7 @@ def test_a_training_step_as_a_function_gives_what_it_gives_eagerly():
             for v, g in zip((w, b), tape.gradient(loss, [w, b]), strict=True):
                 v.assign_sub(0.1 * g)
             return loss
+
         return [float(step(tf.constant(x), tf.constant(target))) for _ in range(5)]
 
     compiled = training(tf.function)
@@ -407,7 +488,8 @@ def test_a_training_step_as_a_function_gives_what_it_gives_eagerly():
     assert compiled[-1] < compiled[0]
 
 
-# ------------------------------------------------------------------------------------------------ threads and forks
+# ---------------------------------------------------------------------------------------- threads and forks
+
 
 def test_one_function_from_several_threads():
     w = tf.Variable(np.full((64, 64), 0.01, "float32"))
@@ -445,7 +527,9 @@ def _in_child(queue, f, x, v):
         queue.put(error)
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork"
+)
 def test_a_forked_child_runs_programs_of_its_parent():
     v = tf.Variable(1.0)
 
@@ -454,7 +538,7 @@ def test_a_forked_child_runs_programs_of_its_parent():
         return tf.reduce_sum(tf.matmul(x, x)) * v
 
     x = tf.constant(np.ones((300, 300), "float32"))
-    assert float(f(x)) == 300.0 ** 3
+    assert float(f(x)) == 300.0**3
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue, f, x, v))
@@ -464,5 +548,5 @@ def test_a_forked_child_runs_programs_of_its_parent():
         child.start()
     found = queue.get(timeout=60)
     child.join(10)
-    assert found == (300.0 ** 3, 2 * 300.0 ** 3, 600.0 ** 3)
-    assert float(v) == 1.0 and float(f(x)) == 300.0 ** 3
+    assert found == (300.0**3, 2 * 300.0**3, 600.0**3)
+    assert float(v) == 1.0 and float(f(x)) == 300.0**3

@@ -1,7 +1,7 @@
 """TensorFlow 1: `import minigraph.compat.v1 as tf`.
 
-Every function here adds to the default graph, as TensorFlow 1 did: nothing is computed before a session runs it. The ops
-are those of the top level.
+Every function here adds to the default graph, as TensorFlow 1 did: nothing is computed before a session
+runs it. The ops are those of the top level.
 """
 
 from __future__ import annotations
@@ -14,21 +14,44 @@ from typing import Any as _Any
 import minigraph as _tf
 from minigraph import errors
 from minigraph.compat.v1 import nn, train
-from minigraph.compat.v1.initializers import (constant_initializer, glorot_normal_initializer,
-                                              glorot_uniform_initializer, ones_initializer, random_normal_initializer,
-                                              random_uniform_initializer, truncated_normal_initializer,
-                                              zeros_initializer)
-from minigraph.compat.v1.variables import (AUTO_REUSE, GraphKeys, Variable, get_collection, get_variable,
-                                           variable_scope)
+from minigraph.compat.v1.initializers import (
+    constant_initializer,
+    glorot_normal_initializer,
+    glorot_uniform_initializer,
+    ones_initializer,
+    random_normal_initializer,
+    random_uniform_initializer,
+    truncated_normal_initializer,
+    zeros_initializer,
+)
+from minigraph.compat.v1.variables import (
+    AUTO_REUSE,
+    GraphKeys,
+    Variable,
+    get_collection,
+    get_variable,
+    variable_scope,
+)
 from minigraph.dtypes import as_dtype as _as_dtype
 from minigraph.errors import UnsupportedError as _UnsupportedError
 from minigraph.graph import Graph, Node, Value
 from minigraph.ops.state import default_graph as _default_graph
 from minigraph.ops.state import placeholder, reset_default_graph
-from minigraph.session import (Group, InteractiveSession, Session, disable_eager_execution, enable_eager_execution,
-                               executing_eagerly, get_default_graph, get_default_session, global_variables,
-                               global_variables_initializer, initialize_all_variables, trainable_variables,
-                               variables_initializer)
+from minigraph.session import (
+    Group,
+    InteractiveSession,
+    Session,
+    disable_eager_execution,
+    enable_eager_execution,
+    executing_eagerly,
+    get_default_graph,
+    get_default_session,
+    global_variables,
+    global_variables_initializer,
+    initialize_all_variables,
+    trainable_variables,
+    variables_initializer,
+)
 
 Tensor, Operation = Value, Node
 
@@ -55,8 +78,13 @@ def set_random_seed(seed: int) -> None:
 
 def group(*inputs: _Any, name: str = "group") -> Group:
     """Several operations as one."""
-    nodes = [n for item in inputs for n in (item.nodes if isinstance(item, Group) else
-                                            [item.node if isinstance(item, Value) else item])]
+    nodes = [
+        n
+        for item in inputs
+        for n in (
+            item.nodes if isinstance(item, Group) else [item.node if isinstance(item, Value) else item]
+        )
+    ]
     return Group(nodes, name)
 
 
@@ -66,21 +94,33 @@ def no_op(name: str = "no_op") -> Group:
 
 
 class ConfigProto:
-    """Session settings; minigraph takes threads from MINIGRAPH_NUM_THREADS, so only the defaults are accepted."""
+    """Session settings; minigraph takes threads from MINIGRAPH_NUM_THREADS, so only the defaults are
+    accepted.
+    """
 
     def __init__(self, **options: _Any):
         for name in options:
-            raise _UnsupportedError(f"ConfigProto: {name} is not supported", where="tf.ConfigProto", got=name,
-                                    wanted="no options", fix="set MINIGRAPH_NUM_THREADS for the number of threads")
+            raise _UnsupportedError(
+                f"ConfigProto: {name} is not supported",
+                where="tf.ConfigProto",
+                got=name,
+                wanted="no options",
+                fix="set MINIGRAPH_NUM_THREADS for the number of threads",
+            )
 
 
-def constant(value: _Any, dtype: _Any = None, shape: _Any = None, name: str = "Const", verify_shape: bool = False):
+def constant(
+    value: _Any, dtype: _Any = None, shape: _Any = None, name: str = "Const", verify_shape: bool = False
+):
     """A node that gives `value`."""
     if verify_shape:
-        raise _UnsupportedError("constant: verify_shape is not supported", where="tf.constant", fix="leave it out")
+        raise _UnsupportedError(
+            "constant: verify_shape is not supported", where="tf.constant", fix="leave it out"
+        )
     with _default_graph().as_default() as graph:
         from minigraph.ops.dispatch import import_tensor
         from minigraph.run.eager import eagerly
+
         with eagerly():
             tensor = _tf.constant(value, dtype=dtype, shape=shape)
         result = import_tensor(graph, tensor)
@@ -89,33 +129,56 @@ def constant(value: _Any, dtype: _Any = None, shape: _Any = None, name: str = "C
         return result
 
 
-def argmax(input: _Any, axis: _Any = None, name: str | None = None, dimension: _Any = None, output_type: _Any = None):  # noqa: A002
+def argmax(
+    input: _Any,
+    axis: _Any = None,
+    name: str | None = None,
+    dimension: _Any = None,
+    output_type: _Any = None,
+):
     """Index of the largest entry along `axis` (`dimension` in old scripts)."""
-    return _in_graph(_tf.argmax)(input, axis if dimension is None else dimension, output_type or _tf.int64, name)
+    return _in_graph(_tf.argmax)(
+        input, axis if dimension is None else dimension, output_type or _tf.int64, name
+    )
 
 
-def argmin(input: _Any, axis: _Any = None, name: str | None = None, dimension: _Any = None, output_type: _Any = None):  # noqa: A002
+def argmin(
+    input: _Any,
+    axis: _Any = None,
+    name: str | None = None,
+    dimension: _Any = None,
+    output_type: _Any = None,
+):
     """Index of the smallest entry along `axis` (`dimension` in old scripts)."""
-    return _in_graph(_tf.argmin)(input, axis if dimension is None else dimension, output_type or _tf.int64, name)
+    return _in_graph(_tf.argmin)(
+        input, axis if dimension is None else dimension, output_type or _tf.int64, name
+    )
 
 
 def _reduction(function: str):
     def reduce(input_tensor, axis=None, keepdims=None, name=None, reduction_indices=None, keep_dims=None):
         return _in_graph(getattr(_tf, function))(
-            input_tensor, axis if reduction_indices is None else reduction_indices,
-            bool(keepdims if keep_dims is None else keep_dims), name)
+            input_tensor,
+            axis if reduction_indices is None else reduction_indices,
+            bool(keepdims if keep_dims is None else keep_dims),
+            name,
+        )
+
     reduce.__name__ = function
     reduce.__doc__ = f"`tf.{function}` with TensorFlow 1's argument names."
     return reduce
 
 
-reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_any, reduce_all = map(_reduction, (
-    "reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod", "reduce_any", "reduce_all"))
+reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_any, reduce_all = map(
+    _reduction,
+    ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod", "reduce_any", "reduce_all"),
+)
 
 
 def _cast_to(dtype: str):
-    def convert(x, name=f"To{dtype.title()}"):
-        return _in_graph(_tf.cast)(x, _as_dtype(dtype))
+    def convert(x, name=None):
+        return _in_graph(_tf.cast)(x, _as_dtype(dtype), name)
+
     convert.__doc__ = f"Cast to {dtype}."
     return convert
 
@@ -159,17 +222,30 @@ def assign_sub(ref, value, use_locking=None, name=None):
 
 
 #: TensorFlow 1's names for functions of the top level.
-_RENAMED = {"log": "math.log", "div": "divide", "mul": "multiply", "sub": "subtract", "neg": "negative",
-            "sigmoid": "nn.sigmoid", "log1p": "math.log1p", "lgamma": "math.lgamma", "rsqrt": "math.rsqrt",
-            "is_nan": "math.is_nan", "matrix_transpose": "linalg.matrix_transpose", "global_norm": "linalg.global_norm"}
+_RENAMED = {
+    "log": "math.log",
+    "div": "divide",
+    "mul": "multiply",
+    "sub": "subtract",
+    "neg": "negative",
+    "sigmoid": "nn.sigmoid",
+    "log1p": "math.log1p",
+    "lgamma": "math.lgamma",
+    "rsqrt": "math.rsqrt",
+    "is_nan": "math.is_nan",
+    "matrix_transpose": "linalg.matrix_transpose",
+    "global_norm": "linalg.global_norm",
+}
 
 
 def _in_graph(function):
     """`function`, adding to the default graph whatever its arguments are."""
+
     @_functools.wraps(function)
     def lazily(*args, **kwargs):
         with _default_graph().as_default():
             return function(*args, **kwargs)
+
     return lazily
 
 
@@ -178,8 +254,14 @@ def __getattr__(name: str):
         raise AttributeError(name)
     if name in ("contrib", "flags", "app", "layers", "summary"):
         from minigraph import _NoSuchName
-        raise _NoSuchName(f"tf.{name} is not supported", where=f"tf.{name}", got=name, wanted="tf.nn, tf.train or keras",
-                          fix="write the layers with tf.matmul and tf.nn, or use minigraph.keras")
+
+        raise _NoSuchName(
+            f"tf.{name} is not supported",
+            where=f"tf.{name}",
+            got=name,
+            wanted="tf.nn, tf.train or keras",
+            fix="write the layers with tf.matmul and tf.nn, or use minigraph.keras",
+        )
     target = _tf
     for part in _RENAMED.get(name, name).split("."):
         target = getattr(target, part)
@@ -189,12 +271,40 @@ def __getattr__(name: str):
 
 
 __all__ = [
-    "AUTO_REUSE", "ConfigProto", "Graph", "GraphKeys", "InteractiveSession", "Operation", "Session",
-    "Tensor", "Variable", "constant_initializer", "disable_eager_execution", "enable_eager_execution",
-    "errors", "executing_eagerly", "get_collection", "get_default_graph", "get_default_session",
-    "get_variable", "global_variables", "global_variables_initializer", "glorot_normal_initializer",
-    "glorot_uniform_initializer", "initialize_all_variables", "name_scope", "nn", "ones_initializer",
-    "placeholder", "random_normal_initializer", "random_uniform_initializer", "reset_default_graph",
-    "train", "trainable_variables", "truncated_normal_initializer", "variable_scope",
-    "variables_initializer", "zeros_initializer",
+    "AUTO_REUSE",
+    "ConfigProto",
+    "Graph",
+    "GraphKeys",
+    "InteractiveSession",
+    "Operation",
+    "Session",
+    "Tensor",
+    "Variable",
+    "constant_initializer",
+    "disable_eager_execution",
+    "enable_eager_execution",
+    "errors",
+    "executing_eagerly",
+    "get_collection",
+    "get_default_graph",
+    "get_default_session",
+    "get_variable",
+    "global_variables",
+    "global_variables_initializer",
+    "glorot_normal_initializer",
+    "glorot_uniform_initializer",
+    "initialize_all_variables",
+    "name_scope",
+    "nn",
+    "ones_initializer",
+    "placeholder",
+    "random_normal_initializer",
+    "random_uniform_initializer",
+    "reset_default_graph",
+    "train",
+    "trainable_variables",
+    "truncated_normal_initializer",
+    "variable_scope",
+    "variables_initializer",
+    "zeros_initializer",
 ]

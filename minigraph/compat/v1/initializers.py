@@ -1,4 +1,6 @@
-"""TensorFlow 1's initialisers, for `get_variable` and `variable_scope`: Keras's, with TensorFlow 1's names and defaults."""
+"""TensorFlow 1's initialisers, for `get_variable` and `variable_scope`: Keras's, with TensorFlow 1's names
+and defaults.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,13 @@ from minigraph.keras import initializers
 def _check_dtype(name: str, dtype: Any) -> None:
     """The numbers come in the variable's dtype; another one cannot be asked for here."""
     if dtype is not None and dtype != "float32":
-        raise UnsupportedError(f"{name}: dtype is not supported", where=f"tf.{name}", got=repr(dtype),
-                               wanted="float32", fix="give the dtype to get_variable")
+        raise UnsupportedError(
+            f"{name}: dtype is not supported",
+            where=f"tf.{name}",
+            got=repr(dtype),
+            wanted="float32",
+            fix="give the dtype to get_variable",
+        )
 
 
 def zeros_initializer(dtype: Any = None) -> initializers.Initializer:
@@ -33,22 +40,25 @@ def constant_initializer(value: Any = 0, dtype: Any = None) -> initializers.Init
     return initializers.Constant(value)
 
 
-def random_normal_initializer(mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
-                              ) -> initializers.Initializer:
+def random_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
+) -> initializers.Initializer:
     """Normal numbers; the standard deviation is 1 by default."""
     _check_dtype("random_normal_initializer", dtype)
     return initializers.RandomNormal(mean, stddev, seed)
 
 
-def truncated_normal_initializer(mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
-                                 ) -> initializers.Initializer:
+def truncated_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
+) -> initializers.Initializer:
     """Normal numbers within two standard deviations; the standard deviation is 1 by default."""
     _check_dtype("truncated_normal_initializer", dtype)
     return initializers.TruncatedNormal(mean, stddev, seed)
 
 
-def random_uniform_initializer(minval: float = 0.0, maxval: float | None = None, seed: int | None = None,
-                               dtype: Any = None) -> initializers.Initializer:
+def random_uniform_initializer(
+    minval: float = 0.0, maxval: float | None = None, seed: int | None = None, dtype: Any = None
+) -> initializers.Initializer:
     """Uniform numbers, from 0 to 1 by default."""
     _check_dtype("random_uniform_initializer", dtype)
     return initializers.RandomUniform(minval, 1.0 if maxval is None else maxval, seed)

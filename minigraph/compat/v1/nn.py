@@ -8,6 +8,7 @@ def __getattr__(name: str):
         raise AttributeError(name)
     import minigraph.nn as nn
     from minigraph.compat.v1 import _in_graph
+
     if name == "softmax_cross_entropy_with_logits_v2":
         name = "softmax_cross_entropy_with_logits"
     return _in_graph(getattr(nn, name))
@@ -18,8 +19,15 @@ def dropout(x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None
     import minigraph as tf
     from minigraph.compat.v1 import _in_graph
     from minigraph.errors import InvalidArgumentError
+
     if (keep_prob is None) == (rate is None):
-        raise InvalidArgumentError("dropout takes keep_prob or rate", where="tf.nn.dropout",
-                                   got=f"keep_prob={keep_prob}, rate={rate}", wanted="one of them",
-                                   fix="rate = 1 - keep_prob")
-    return _in_graph(tf.nn.dropout)(x, rate=1 - keep_prob if rate is None else rate, noise_shape=noise_shape, seed=seed)
+        raise InvalidArgumentError(
+            "dropout takes keep_prob or rate",
+            where="tf.nn.dropout",
+            got=f"keep_prob={keep_prob}, rate={rate}",
+            wanted="one of them",
+            fix="rate = 1 - keep_prob",
+        )
+    return _in_graph(tf.nn.dropout)(
+        x, rate=1 - keep_prob if rate is None else rate, noise_shape=noise_shape, seed=seed
+    )

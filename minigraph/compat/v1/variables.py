@@ -23,13 +23,26 @@ class GraphKeys:
     TRAINABLE_VARIABLES = "trainable_variables"
 
 
-def Variable(initial_value: Any = None, trainable: bool = True, collections=None, validate_shape: bool = True,
-             caching_device=None, name: str | None = None, variable_def=None, dtype=None, **others: Any) -> _Variable:
+def Variable(
+    initial_value: Any = None,
+    trainable: bool = True,
+    collections=None,
+    validate_shape: bool = True,
+    caching_device=None,
+    name: str | None = None,
+    variable_def=None,
+    dtype=None,
+    **others: Any,
+) -> _Variable:
     """A variable of the default graph. It has no value before a session ran its initialiser."""
     if collections is not None:
-        raise InvalidArgumentError("Variable: collections are not supported", where="tf.Variable", fix="leave it out")
+        raise InvalidArgumentError(
+            "Variable: collections are not supported", where="tf.Variable", fix="leave it out"
+        )
     with default_graph().as_default():
-        return _Variable(initial_value, trainable, validate_shape, caching_device, name, variable_def, dtype, **others)
+        return _Variable(
+            initial_value, trainable, validate_shape, caching_device, name, variable_def, dtype, **others
+        )
 
 
 class _Scope:
@@ -42,17 +55,26 @@ def _scopes(graph: Graph) -> list[_Scope]:
 
 
 @contextmanager
-def variable_scope(name_or_scope: str | _Scope, default_name: str | None = None, values=None, initializer=None,
-                   reuse: Any = None):
+def variable_scope(
+    name_or_scope: str | _Scope,
+    default_name: str | None = None,
+    values=None,
+    initializer=None,
+    reuse: Any = None,
+):
     """Variables got inside are called `scope/name`."""
     graph = default_graph()
     scopes = _scopes(graph)
-    name = name_or_scope.name if isinstance(name_or_scope, _Scope) else name_or_scope or default_name
+    given = name_or_scope.name if isinstance(name_or_scope, _Scope) else name_or_scope
+    name = given or default_name or "scope"
     if not isinstance(name_or_scope, _Scope) and scopes:
         name = f"{scopes[-1].name}/{name}"
     inherited = scopes[-1] if scopes else None
-    scope = _Scope(name, reuse if reuse is not None else inherited.reuse if inherited else None,
-                   initializer or (inherited.initializer if inherited else None))
+    scope = _Scope(
+        name,
+        reuse if reuse is not None else inherited.reuse if inherited else None,
+        initializer or (inherited.initializer if inherited else None),
+    )
     scopes.append(scope)
     try:
         with graph.as_default():
@@ -61,9 +83,16 @@ def variable_scope(name_or_scope: str | _Scope, default_name: str | None = None,
         scopes.pop()
 
 
-def get_variable(name: str, shape: Sequence[int] | None = None, dtype="float32", initializer: Any = None,
-                 regularizer=None, trainable: bool = True) -> _Variable:
-    """The variable called `name` in the current variable scope: a new one, or with `reuse` the one that is there.
+def get_variable(
+    name: str,
+    shape: Sequence[int] | None = None,
+    dtype="float32",
+    initializer: Any = None,
+    regularizer=None,
+    trainable: bool = True,
+) -> _Variable:
+    """The variable called `name` in the current variable scope: a new one, or with `reuse` the one that is
+    there.
 
     Without an initializer it starts Glorot uniform.
     """
@@ -74,35 +103,58 @@ def get_variable(name: str, shape: Sequence[int] | None = None, dtype="float32",
     known: dict[str, _Variable] = graph.__dict__.setdefault("variables_by_name", {})
     if full in known:
         if not scope.reuse:
-            raise InvalidArgumentError(f"variable {full!r} exists already", where="tf.get_variable", got=f"name {full!r}",
-                                       wanted="a new name, or reuse",
-                                       fix="with tf.variable_scope(..., reuse=tf.AUTO_REUSE), or tf.reset_default_graph()")
+            raise InvalidArgumentError(
+                f"variable {full!r} exists already",
+                where="tf.get_variable",
+                got=f"name {full!r}",
+                wanted="a new name, or reuse",
+                fix="with tf.variable_scope(..., reuse=tf.AUTO_REUSE), or tf.reset_default_graph()",
+            )
         found = known[full]
         if shape is not None and tuple(found.shape) != tuple(shape):
-            raise ShapeError(f"variable {full!r} exists with another shape", where="tf.get_variable",
-                             got=str(tuple(shape)), wanted=str(found.shape), fix="use another name")
+            raise ShapeError(
+                f"variable {full!r} exists with another shape",
+                where="tf.get_variable",
+                got=str(tuple(shape)),
+                wanted=str(found.shape),
+                fix="use another name",
+            )
         return found
     if scope.reuse is True:
-        raise UnknownNameError(f"variable {full!r} does not exist", where="tf.get_variable", got=full,
-                               fix=f"reuse=True only finds variables; known: {', '.join(known) or 'none'}")
+        raise UnknownNameError(
+            f"variable {full!r} does not exist",
+            where="tf.get_variable",
+            got=full,
+            fix=f"reuse=True only finds variables; known: {', '.join(known) or 'none'}",
+        )
     initializer = initializer or scope.initializer
     if initializer is not None and not callable(initializer):
         value: Any = initializer
     else:
         from minigraph.keras import initializers
-        make = initializer or initializers.get("glorot_uniform")
+
+        make: Any = initializer or initializers.get("glorot_uniform")
         if shape is None:
-            raise ShapeError("get_variable needs a shape", where="tf.get_variable", got="no shape and no initial value",
-                             wanted="shape=(...)", fix="give the shape")
+            raise ShapeError(
+                "get_variable needs a shape",
+                where="tf.get_variable",
+                got="no shape and no initial value",
+                wanted="shape=(...)",
+                fix="give the shape",
+            )
         if isinstance(make, type):
             make = make()
         sizes, kind = tuple(shape), as_dtype(dtype).name
 
         def value():
             from minigraph.graph import eagerly
+
             with eagerly():
                 return make(sizes, dtype=kind)
-    known[full] = Variable(value, trainable=trainable, name=full, dtype=None if callable(value) else dtype)
+
+    known[full] = Variable(
+        value, trainable=trainable, name=full, dtype=None if callable(value) else dtype
+    )
     return known[full]
 
 
@@ -112,6 +164,10 @@ def get_collection(key: str, scope: str | None = None) -> list[_Variable]:
     if key == GraphKeys.TRAINABLE_VARIABLES:
         found = [v for v in found if v.trainable]
     elif key != GraphKeys.GLOBAL_VARIABLES:
-        raise UnknownNameError(f"no collection is called {key!r}", where="tf.get_collection", got=key,
-                               fix="known: variables, trainable_variables")
+        raise UnknownNameError(
+            f"no collection is called {key!r}",
+            where="tf.get_collection",
+            got=key,
+            fix="known: variables, trainable_variables",
+        )
     return [v for v in found if scope is None or v.name.startswith(scope)]

@@ -19,28 +19,59 @@ class InputLayer(Layer):
 
     is_input = True
 
-    def __init__(self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype=None, sparse=None,
-                 ragged=None, batch_shape: Sequence[int | None] | None = None, input_tensor=None, optional: bool = False,
-                 name: str | None = None, **kwargs):
-        for argument, given in (("sparse", sparse), ("ragged", ragged), ("input_tensor", input_tensor),
-                                ("optional", optional)):
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype=None,
+        sparse=None,
+        ragged=None,
+        batch_shape: Sequence[int | None] | None = None,
+        input_tensor=None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs,
+    ):
+        for argument, given in (
+            ("sparse", sparse),
+            ("ragged", ragged),
+            ("input_tensor", input_tensor),
+            ("optional", optional),
+        ):
             if given:
-                raise UnsupportedError(f"Input: {argument} is not supported", where="keras.Input", got=repr(given),
-                                       fix=f"leave {argument} out")
+                raise UnsupportedError(
+                    f"Input: {argument} is not supported",
+                    where="keras.Input",
+                    got=repr(given),
+                    fix=f"leave {argument} out",
+                )
         super().__init__(name=name, dtype=dtype, **kwargs)
         if (shape is None) == (batch_shape is None):
-            raise InvalidArgumentError("Input: give either shape or batch_shape", where="keras.Input",
-                                       got=f"shape={shape}, batch_shape={batch_shape}",
-                                       wanted="for example Input(shape=(784,)): the size of one sample, without the batch",
-                                       fix="Input(shape=x.shape[1:])")
+            raise InvalidArgumentError(
+                "Input: give either shape or batch_shape",
+                where="keras.Input",
+                got=f"shape={shape}, batch_shape={batch_shape}",
+                wanted="for example Input(shape=(784,)): the size of one sample, without the batch",
+                fix="Input(shape=x.shape[1:])",
+            )
         if batch_shape is None:
             if isinstance(shape, int):
-                raise ShapeError("Input: shape must be a tuple", where="keras.Input", got=repr(shape), wanted=f"({shape},)",
-                                 fix=f"Input(shape=({shape},)): the comma makes it a tuple")
+                raise ShapeError(
+                    "Input: shape must be a tuple",
+                    where="keras.Input",
+                    got=repr(shape),
+                    wanted=f"({shape},)",
+                    fix=f"Input(shape=({shape},)): the comma makes it a tuple",
+                )
             batch_shape = (batch_size, *tuple(shape))
         if any(n is not None and (not isinstance(n, int) or n < 0) for n in batch_shape):
-            raise ShapeError("Input: sizes are whole numbers or None", where="keras.Input", got=str(batch_shape),
-                             wanted="for example (28, 28, 1)", fix="check the shape")
+            raise ShapeError(
+                "Input: sizes are whole numbers or None",
+                where="keras.Input",
+                got=str(batch_shape),
+                wanted="for example (28, 28, 1)",
+                fix="check the shape",
+            )
         self.batch_shape = tuple(batch_shape)
         self.built = True
         call = LayerCall(self, (), {})
@@ -49,17 +80,34 @@ class InputLayer(Layer):
         self.calls.append(call)
 
     def call(self):
-        raise InvalidArgumentError("an InputLayer is not called", where=f"layer {self.name!r}",
-                                   fix="call the next layer on keras.Input(...)")
+        raise InvalidArgumentError(
+            "an InputLayer is not called",
+            where=f"layer {self.name!r}",
+            fix="call the next layer on keras.Input(...)",
+        )
 
     def get_config(self):
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False, "name": self.name,
-                "optional": False}
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": False,
+        }
 
 
-def Input(shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype=None, sparse=None,
-          batch_shape: Sequence[int | None] | None = None, name: str | None = None, tensor=None,
-          optional: bool = False, ragged=None) -> KerasTensor:
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype=None,
+    sparse=None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor=None,
+    optional: bool = False,
+    ragged=None,
+) -> KerasTensor:
     """A KerasTensor that stands for a model's input.
 
     Args:
@@ -69,8 +117,17 @@ def Input(shape: Sequence[int | None] | None = None, batch_size: int | None = No
     >>> keras.Input(shape=(784,)).shape
     (None, 784)
     """
-    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged,
-                       batch_shape=batch_shape, input_tensor=tensor, optional=optional, name=name)
+    layer = InputLayer(
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
+    )
     return layer.output
 
 
@@ -84,19 +141,44 @@ class Dense(Layer):
     Weights: kernel (I, U), bias (U,). Input (N, …, I), output (N, …, U).
     """
 
-    def __init__(self, units: int, activation=None, use_bias: bool = True, kernel_initializer="glorot_uniform",
-                 bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None,
-                 kernel_constraint=None, bias_constraint=None, lora_rank=None, lora_alpha=None,
-                 quantization_config=None, **kwargs):
-        for argument, given in (("lora_rank", lora_rank), ("lora_alpha", lora_alpha),
-                                ("quantization_config", quantization_config)):
+    def __init__(
+        self,
+        units: int,
+        activation=None,
+        use_bias: bool = True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        quantization_config=None,
+        **kwargs,
+    ):
+        for argument, given in (
+            ("lora_rank", lora_rank),
+            ("lora_alpha", lora_alpha),
+            ("quantization_config", quantization_config),
+        ):
             if given is not None:
-                raise UnsupportedError(f"Dense: {argument} is not supported", where="keras.layers.Dense", got=repr(given),
-                                       fix=f"leave {argument} out")
+                raise UnsupportedError(
+                    f"Dense: {argument} is not supported",
+                    where="keras.layers.Dense",
+                    got=repr(given),
+                    fix=f"leave {argument} out",
+                )
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if not isinstance(units, int) or isinstance(units, bool) or units <= 0:
-            raise InvalidArgumentError("Dense: units is a positive whole number", where=f"layer {self.name!r}",
-                                       got=repr(units), wanted="for example 128", fix="check the first argument")
+            raise InvalidArgumentError(
+                "Dense: units is a positive whole number",
+                where=f"layer {self.name!r}",
+                got=repr(units),
+                wanted="for example 128",
+                fix="check the first argument",
+            )
         self.units, self.use_bias = units, use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -109,11 +191,24 @@ class Dense(Layer):
 
     def build(self, input_shape):
         inputs = input_shape[-1]
-        self.kernel = self.add_weight((inputs, self.units), self.kernel_initializer, name="kernel",
-                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint)
-        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias",
-                                    regularizer=self.bias_regularizer,
-                                    constraint=self.bias_constraint) if self.use_bias else None
+        self.kernel = self.add_weight(
+            (inputs, self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = (
+            self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+            if self.use_bias
+            else None
+        )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: inputs})
 
     def call(self, inputs, training=None):
@@ -123,13 +218,18 @@ class Dense(Layer):
         return outputs if self.activation is None else self.activation(outputs)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "activation": activations.serialize(self.activation),
-                "use_bias": self.use_bias, "kernel_initializer": initializers.serialize(self.kernel_initializer),
-                "bias_initializer": initializers.serialize(self.bias_initializer),
-                "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-                "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-                "kernel_constraint": constraints.serialize(self.kernel_constraint),
-                "bias_constraint": constraints.serialize(self.bias_constraint)}
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+        }
 
 
 class Activation(Layer):
@@ -158,8 +258,13 @@ class Dropout(Layer):
     def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 <= rate <= 1:
-            raise InvalidArgumentError("Dropout: rate is a number from 0 to 1", where=f"layer {self.name!r}", got=repr(rate),
-                                       wanted="0 <= rate <= 1", fix="0.2 drops 20 % of the inputs")
+            raise InvalidArgumentError(
+                "Dropout: rate is a number from 0 to 1",
+                where=f"layer {self.name!r}",
+                got=repr(rate),
+                wanted="0 <= rate <= 1",
+                fix="0.2 drops 20 % of the inputs",
+            )
         self.rate, self.noise_shape, self.seed = rate, noise_shape, seed
         if rate > 0:
             self.seed_generator = SeedGenerator(seed)
@@ -170,7 +275,9 @@ class Dropout(Layer):
             return inputs
         if self.rate == 1:
             return ops.zeros_like(inputs)
-        return ops.stateless_dropout(inputs, self.rate, self.seed_generator.next(), noise_shape=self.noise_shape)
+        return ops.stateless_dropout(
+            inputs, self.rate, self.seed_generator.next(), noise_shape=self.noise_shape
+        )
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}
@@ -182,8 +289,12 @@ class Flatten(Layer):
     def __init__(self, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
         if data_format not in (None, "channels_last"):
-            raise UnsupportedError(f"Flatten: data_format {data_format!r} is not supported", where=f"layer {self.name!r}",
-                                   wanted="channels_last", fix="leave data_format out")
+            raise UnsupportedError(
+                f"Flatten: data_format {data_format!r} is not supported",
+                where=f"layer {self.name!r}",
+                wanted="channels_last",
+                fix="leave data_format out",
+            )
         self.data_format = data_format or "channels_last"
         self.input_spec = InputSpec(min_ndim=1)
 
@@ -206,8 +317,13 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape)
         if sum(n == -1 for n in self.target_shape) > 1:
-            raise ShapeError("Reshape: only one size may be -1", where=f"layer {self.name!r}", got=str(self.target_shape),
-                             wanted="at most one -1", fix="give the other sizes")
+            raise ShapeError(
+                "Reshape: only one size may be -1",
+                where=f"layer {self.name!r}",
+                got=str(self.target_shape),
+                wanted="at most one -1",
+                fix="give the other sizes",
+            )
 
     def build(self, input_shape):
         sizes = input_shape[1:]
@@ -219,9 +335,13 @@ class Reshape(Layer):
         for n in self.target_shape:
             wanted *= 1 if n == -1 else n
         if (count != wanted) if -1 not in self.target_shape else (wanted == 0 or count % wanted):
-            raise ShapeError("Reshape: the sizes do not multiply to the same number", where=f"layer {self.name!r}",
-                             got=f"{tuple(sizes)}: {count} numbers per sample",
-                             wanted=f"{self.target_shape}: {wanted}", fix="the batch axis is not part of target_shape")
+            raise ShapeError(
+                "Reshape: the sizes do not multiply to the same number",
+                where=f"layer {self.name!r}",
+                got=f"{tuple(sizes)}: {count} numbers per sample",
+                wanted=f"{self.target_shape}: {wanted}",
+                fix="the batch axis is not part of target_shape",
+            )
 
     def call(self, inputs):
         target = self.target_shape
@@ -257,30 +377,49 @@ class Rescaling(Layer):
 class Lambda(Layer):
     """output = function(input): any function of tensors as a layer, without weights"""
 
-    def __init__(self, function: Callable, output_shape=None, mask=None, arguments: dict | None = None, **kwargs):
+    def __init__(
+        self, function: Callable, output_shape=None, mask=None, arguments: dict | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         if mask is not None:
-            raise UnsupportedError("Lambda: mask is not supported", where=f"layer {self.name!r}", fix="leave mask out")
+            raise UnsupportedError(
+                "Lambda: mask is not supported", where=f"layer {self.name!r}", fix="leave mask out"
+            )
         self.function, self.arguments, self._stated_shape = function, arguments or {}, output_shape
 
     def call(self, inputs):
         return self.function(inputs, **self.arguments)
 
     def get_config(self):
-        raise UnsupportedError("a Lambda layer cannot be saved: its function is Python code",
-                               where=f"layer {self.name!r}", fix="write a Layer subclass instead")
+        raise UnsupportedError(
+            "a Lambda layer cannot be saved: its function is Python code",
+            where=f"layer {self.name!r}",
+            fix="write a Layer subclass instead",
+        )
+
+
+def _several(layer: Layer, inputs: Any) -> list:
+    """The inputs of a layer that joins at least two."""
+    if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
+        raise InvalidArgumentError(
+            f"{type(layer).__name__} joins a list of at least 2 inputs",
+            where=f"layer {layer.name!r}",
+            got=f"a list of {len(inputs)}"
+            if isinstance(inputs, (list, tuple))
+            else f"one tensor of shape {inputs.shape}",
+            wanted="a list of tensors",
+            fix=f"{type(layer).__name__}()([a, b])",
+        )
+    return list(inputs)
 
 
 class _Merge(Layer):
     """Base of layers that combine a list of inputs element by element."""
 
     def call(self, inputs):
-        if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
-            raise InvalidArgumentError(f"{type(self).__name__} merges a list of at least 2 inputs",
-                                       where=f"layer {self.name!r}", got=type(inputs).__name__,
-                                       wanted="a list of tensors", fix=f"{type(self).__name__}()([a, b])")
-        out = inputs[0]
-        for item in inputs[1:]:
+        first, *others = _several(self, inputs)
+        out = first
+        for item in others:
             out = self.merge(out, item)
         return self.finish(out, len(inputs))
 
@@ -341,7 +480,7 @@ class Concatenate(Layer):
         self.axis = axis
 
     def call(self, inputs):
-        return ops.concat(list(inputs), self.axis)
+        return ops.concat(_several(self, inputs), self.axis)
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}
@@ -356,12 +495,17 @@ class ReLU(Layer):
         self.built = True
 
     def call(self, inputs):
-        return activations.relu(inputs, negative_slope=self.negative_slope, max_value=self.max_value,
-                                threshold=self.threshold)
+        return activations.relu(
+            inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
+        )
 
     def get_config(self):
-        return {**super().get_config(), "max_value": self.max_value, "negative_slope": self.negative_slope,
-                "threshold": self.threshold}
+        return {
+            **super().get_config(),
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
 
 
 class LeakyReLU(Layer):

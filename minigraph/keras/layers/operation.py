@@ -18,6 +18,7 @@ class Operation(Layer):
 
     def call(self, *operands):
         from minigraph.keras import ops as keras_ops
+
         function = ops.get_item if self.function == "get_item" else getattr(keras_ops, self.function)
         return function(*operands, **self.arguments)
 

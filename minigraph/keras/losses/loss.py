@@ -12,7 +12,7 @@ from typing import Any
 
 from minigraph import ops
 from minigraph.dtypes import as_dtype as find_dtype
-from minigraph.errors import InvalidArgumentError
+from minigraph.errors import InvalidArgumentError, ShapeError
 from minigraph.keras import config
 from minigraph.keras.arguments import one_of
 from minigraph.keras.losses.functions import as_dtype, counted, same_rank, sparse_categorical_crossentropy
@@ -62,7 +62,14 @@ class Loss:
                 if self.integer_targets
                 else as_dtype(y_true, self._dtype, "y_true")
             )
-            values = as_dtype(self.call(y_true, y_pred), self._dtype, "loss values")
+            try:
+                values = self.call(y_true, y_pred)
+            except ShapeError as error:
+                if "loss " not in error.where:
+                    shapes = f"targets {tuple(y_true.shape)}, predictions {tuple(y_pred.shape)}"
+                    error.restate(where=f"loss {self.name} of {shapes}, {error.where}")
+                raise
+            values = as_dtype(values, self._dtype, "loss values")
             return self._reduce(values, sample_weight, self.mask(y_true, y_pred))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
