@@ -425,7 +425,9 @@ class Layer:
                 self._bad_input(f"at most {spec.max_ndim} axes", f"{len(shape)}", shape)
             for axis, size in spec.axes.items():
                 if size is not None and shape[axis] not in (size, None):
-                    self._bad_input(f"size {size} along axis {axis}", f"size {shape[axis]}", shape)
+                    self._bad_input(
+                        f"size {size} along axis {axis}", f"size {shape[axis]} along axis {axis}", shape
+                    )
             if spec.shape is not None and not spec.allow_last_axis_squeeze:
                 for axis, (wanted, got) in enumerate(zip(spec.shape, shape, strict=False)):
                     if wanted is not None and got is not None and wanted != got:

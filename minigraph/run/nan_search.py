@@ -41,6 +41,11 @@ def first_non_finite(graph: Graph, feeds: Mapping[Value, np.ndarray]) -> str | N
             bad = bad_number(out)
             if bad:
                 raise _Found(f"{_place(node)} was the first to give {bad}, from finite inputs")
+        for variable in node.op.writes(node):
+            bad = bad_number(variable)
+            if bad:
+                name = getattr(variable, "path", variable.name)
+                raise _Found(f"{_place(node)} was the first to write {bad} of variable {name!r}, from finite inputs")
 
     forward = _forward_calls(graph)
 

@@ -90,8 +90,7 @@ def test_a_wrong_optimizer_is_caught(monkeypatch):
 
 
 def test_a_wrong_network_is_caught_and_its_op_named(monkeypatch):
-    rule = OPS["relu"].gradient
-    monkeypatch.setattr(OPS["relu"], "gradient", lambda call, dy: [g * 1.01 for g in rule(call, dy)])
+    monkeypatch.setattr(OPS["relu"], "gradient", lambda call, dy: [dy])
     result = run_network(networks.NETWORKS[0], quick=True)
     assert any("part at step" in problem for problem in result.problems)
     assert "'relu'" in result.divergence

@@ -9,6 +9,7 @@ from minigraph import ops
 from minigraph.dtypes import as_dtype
 from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.keras import activations, constraints, initializers, regularizers
+from minigraph.keras.arguments import refuse_unsupported
 from minigraph.keras.layer import InputSpec, Layer
 from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
@@ -32,19 +33,13 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs,
     ):
-        for argument, given in (
-            ("sparse", sparse),
-            ("ragged", ragged),
-            ("input_tensor", input_tensor),
-            ("optional", optional),
-        ):
-            if given:
-                raise UnsupportedError(
-                    f"Input: {argument} is not supported",
-                    where="keras.Input",
-                    got=repr(given),
-                    fix=f"leave {argument} out",
-                )
+        refuse_unsupported(
+            "Input",
+            sparse=(sparse or None, None),
+            ragged=(ragged or None, None),
+            input_tensor=(input_tensor, None),
+            optional=(optional, False),
+        )
         super().__init__(name=name, dtype=dtype, **kwargs)
         if (shape is None) == (batch_shape is None):
             raise InvalidArgumentError(
@@ -158,18 +153,12 @@ class Dense(Layer):
         quantization_config=None,
         **kwargs,
     ):
-        for argument, given in (
-            ("lora_rank", lora_rank),
-            ("lora_alpha", lora_alpha),
-            ("quantization_config", quantization_config),
-        ):
-            if given is not None:
-                raise UnsupportedError(
-                    f"Dense: {argument} is not supported",
-                    where="keras.layers.Dense",
-                    got=repr(given),
-                    fix=f"leave {argument} out",
-                )
+        refuse_unsupported(
+            "Dense",
+            lora_rank=(lora_rank, None),
+            lora_alpha=(lora_alpha, None),
+            quantization_config=(quantization_config, None),
+        )
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if not isinstance(units, int) or isinstance(units, bool) or units <= 0:
             raise InvalidArgumentError(
@@ -288,13 +277,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last"):
-            raise UnsupportedError(
-                f"Flatten: data_format {data_format!r} is not supported",
-                where=f"layer {self.name!r}",
-                wanted="channels_last",
-                fix="leave data_format out",
-            )
+        refuse_unsupported("Flatten", data_format=(data_format or "channels_last", "channels_last"))
         self.data_format = data_format or "channels_last"
         self.input_spec = InputSpec(min_ndim=1)
 
@@ -375,17 +358,19 @@ class Rescaling(Layer):
 
 
 class Lambda(Layer):
-    """output = function(input): any function of tensors as a layer, without weights"""
+    """output = function(input): any function of tensors as a layer, without weights
+
+    Args:
+        output_shape: accepted; the shape is worked out from the function.
+        arguments: passed to the function by name.
+    """
 
     def __init__(
         self, function: Callable, output_shape=None, mask=None, arguments: dict | None = None, **kwargs
     ):
         super().__init__(**kwargs)
-        if mask is not None:
-            raise UnsupportedError(
-                "Lambda: mask is not supported", where=f"layer {self.name!r}", fix="leave mask out"
-            )
-        self.function, self.arguments, self._stated_shape = function, arguments or {}, output_shape
+        refuse_unsupported("Lambda", mask=(mask, None))
+        self.function, self.arguments = function, arguments or {}
 
     def call(self, inputs):
         return self.function(inputs, **self.arguments)
