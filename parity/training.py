@@ -169,7 +169,8 @@ def run_optimizer(case: OptimizerCase, quick: bool = False) -> Result:
             allowed = FACTOR * result.worst["value"][1] + few(case.op, "path")
             if mine > allowed and wrong is None:
                 wrong = (
-                    f"  parameter {i} parts at step {step}: {mine:.1f} ULP from float64, allowed {allowed:.1f}"
+                    f"  parameter {i} parts at step {step}: {mine:.1f} ULP from float64, "
+                    f"allowed {allowed:.1f}"
                 )
     if wrong is not None:
         result.problems.append(wrong)
