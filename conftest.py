@@ -1,3 +1,4 @@
-"""Loads minigraph before pytest loads single modules of it for their doctests: ops register themselves once."""
+"""Loads minigraph before pytest loads single modules of it for their doctests: ops register themselves
+once."""
 
 import minigraph  # noqa: F401

@@ -411,7 +411,10 @@ def _stages(outer: int, reduce: int, inner: int) -> list[tuple[int, int, int, in
         while reduce % (2 * together) == 0 and 2 * together * inner <= TILE and 2 * together < reduce:
             together *= 2
         if together > 1:
-            return [*_stages(outer, reduce // together, together * inner), (outer, together, inner, together, 1)]
+            return [
+                *_stages(outer, reduce // together, together * inner),
+                (outer, together, inner, together, 1),
+            ]
     longest, usual = (2 * ROW_CHUNK, ROW_CHUNK) if inner == 1 else (2 * COLUMN_CHUNK, COLUMN_CHUNK)
     while reduce > longest:
         chunks = -(-reduce // usual)

@@ -262,7 +262,8 @@ def pool_init():
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 RUNTIME = ((run_tape, ()), (run_branches, ()), (pool_worker, ()), (pool_init, ()))
 
-#: The runner never looks at its part, so it gets one argument: each costs Python a good part of a microsecond.
+#: The runner never looks at its part, so it gets one argument: each costs Python a good part of a
+#: microsecond.
 _RUNNER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 #: `runner(control_address)`: runs a control block without the GIL. None until `runtime()` was called.
 _runner = None

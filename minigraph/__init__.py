@@ -1,7 +1,8 @@
 """minigraph: a computation-graph engine with TensorFlow's surface.
 
-`import minigraph as tf` and `from minigraph import keras`: names, arguments, defaults and numbers are TensorFlow's and
-Keras's. Beyond them there are `Session` and `placeholder` at the top level, the stepper (`step`), and `Program`.
+`import minigraph as tf` and `from minigraph import keras`: names, arguments, defaults and numbers are
+TensorFlow's and Keras's. Beyond them there are `Session` and `placeholder` at the top level, the stepper
+(`step`), and `Program`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,29 @@ import kernels as _kernels
 
 if not getattr(_kernels, "MINIGRAPH_PACKAGE", False):
     raise ImportError(
-        f"another installed package is called 'kernels' ({_kernels.__file__}) and hides minigraph's. Uninstall it, or put "
-        "minigraph's folder first on sys.path.")
+        f"another installed package is called 'kernels' ({_kernels.__file__}) and hides minigraph's. "
+        "Uninstall it, or put minigraph's folder first on sys.path."
+    )
 
 from minigraph import errors
-from minigraph.dtypes import (DType, as_dtype, bool_, complex64, complex128, float16, float32, float64, int8, int16,
-                              int32, int64, uint8, uint16, uint32, uint64)
+from minigraph.dtypes import (
+    DType,
+    as_dtype,
+    bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from minigraph.graph import Graph, name_scope
 from minigraph.ops import *  # noqa: F403
 from minigraph.run import eager as _eager
@@ -29,29 +47,54 @@ from minigraph.tensor import Tensor
 __version__ = "0.1.0"
 
 #: TensorFlow's own names for what Python already calls something.
-bool = bool_  # noqa: A001
+bool = bool_
 half, double = float16, float64
 newaxis = None
 
 #: Loaded when first used, to keep `import minigraph` light.
 _LAZY = {
-    "keras": "minigraph.keras", "nn": "minigraph.nn", "math": "minigraph.math", "random": "minigraph.random",
-    "linalg": "minigraph.linalg", "compat": "minigraph.compat", "data": "minigraph.data", "train": "minigraph.compat.v1.train",
-    "losses": "minigraph.keras.losses", "metrics": "minigraph.keras.metrics", "autograph": "minigraph.autograph",
-    "initializers": "minigraph.keras.initializers", "optimizers": "minigraph.keras.optimizers", "config": "minigraph.config",
-    "lowering": "minigraph.lowering", "nest": "minigraph.tree",
+    "keras": "minigraph.keras",
+    "nn": "minigraph.nn",
+    "math": "minigraph.math",
+    "random": "minigraph.random",
+    "linalg": "minigraph.linalg",
+    "compat": "minigraph.compat",
+    "data": "minigraph.data",
+    "train": "minigraph.compat.v1.train",
+    "losses": "minigraph.keras.losses",
+    "metrics": "minigraph.keras.metrics",
+    "autograph": "minigraph.autograph",
+    "initializers": "minigraph.keras.initializers",
+    "optimizers": "minigraph.keras.optimizers",
+    "config": "minigraph.config",
+    "lowering": "minigraph.lowering",
+    "nest": "minigraph.tree",
 }
 _LAZY_NAMES = {
-    "function": "minigraph.tracing", "TensorSpec": "minigraph.tracing", "Program": "minigraph.compile.program",
-    "compile_graph": "minigraph.compile.program", "Session": "minigraph.session", "InteractiveSession": "minigraph.session",
-    "get_default_session": "minigraph.session", "global_variables_initializer": "minigraph.session",
-    "variables_initializer": "minigraph.session", "initialize_all_variables": "minigraph.session",
-    "get_default_graph": "minigraph.session", "disable_eager_execution": "minigraph.session",
-    "enable_eager_execution": "minigraph.session", "executing_eagerly": "minigraph.session",
-    "global_variables": "minigraph.session", "trainable_variables": "minigraph.session",
-    "gradients": "minigraph.autodiff", "step": "minigraph.stepper", "record": "minigraph.stepper",
-    "init_scope": "minigraph.session", "get_variable": "minigraph.compat.v1",
-    "variable_scope": "minigraph.compat.v1", "set_random_seed": "minigraph.compat.v1", "norm": "minigraph.linalg",
+    "function": "minigraph.tracing",
+    "TensorSpec": "minigraph.tracing",
+    "Program": "minigraph.compile.program",
+    "compile_graph": "minigraph.compile.program",
+    "Session": "minigraph.session",
+    "InteractiveSession": "minigraph.session",
+    "get_default_session": "minigraph.session",
+    "global_variables_initializer": "minigraph.session",
+    "variables_initializer": "minigraph.session",
+    "initialize_all_variables": "minigraph.session",
+    "get_default_graph": "minigraph.session",
+    "disable_eager_execution": "minigraph.session",
+    "enable_eager_execution": "minigraph.session",
+    "executing_eagerly": "minigraph.session",
+    "global_variables": "minigraph.session",
+    "trainable_variables": "minigraph.session",
+    "gradients": "minigraph.autodiff",
+    "step": "minigraph.stepper",
+    "record": "minigraph.stepper",
+    "init_scope": "minigraph.session",
+    "get_variable": "minigraph.compat.v1",
+    "variable_scope": "minigraph.compat.v1",
+    "set_random_seed": "minigraph.compat.v1",
+    "norm": "minigraph.linalg",
 }
 
 
@@ -63,9 +106,14 @@ def __getattr__(name: str):
     if name.startswith("_"):
         raise AttributeError(name)
     known = [n for n in (*globals(), *_LAZY, *_LAZY_NAMES) if not n.startswith("_")]
-    raise _NoSuchName(f"minigraph has no {name!r}", where=f"tf.{name}", got=name, wanted="a supported function",
-                      fix=errors.did_you_mean(name, known).partition("known:")[0].strip()
-                      or "TensorFlow's function of this name is not supported; see the README for what is")
+    raise _NoSuchName(
+        f"minigraph has no {name!r}",
+        where=f"tf.{name}",
+        got=name,
+        wanted="a supported function",
+        fix=errors.did_you_mean(name, known).partition("known:")[0].strip()
+        or "TensorFlow's function of this name is not supported; see the README for what is",
+    )
 
 
 class _NoSuchName(errors.UnsupportedError, AttributeError):

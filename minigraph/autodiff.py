@@ -1,8 +1,9 @@
 """Reverse-mode differentiation: one walk backwards over recorded calls, written once for tapes and graphs.
 
-Gradient rules are made of ordinary ops, so in a graph the backward pass is ordinary nodes, and eagerly it is ordinary
-computation; either way it can be differentiated again. What each call contributes to each gradient is kept, because a
-gradient is a sum and learners want to see its terms. Knows nothing of kernels or of how calls were recorded.
+Gradient rules are made of ordinary ops, so in a graph the backward pass is ordinary nodes, and eagerly it is
+ordinary computation; either way it can be differentiated again. What each call contributes to each gradient
+is kept, because a gradient is a sum and learners want to see its terms. Knows nothing of kernels or of how
+calls were recorded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from minigraph.tensor import Tensor
 
 @dataclass(slots=True)
 class Contribution:
-    """One term of a gradient: what `call` sent back to number `position` of its sources (see `call_sources`)."""
+    """One term of a gradient: what `call` sent back to number `position` of its sources (see
+    `call_sources`)."""
 
     call: object
     position: int
@@ -57,6 +59,7 @@ listeners: list[Listener] = []
 
 
 def is_differentiable(tensor: Tensor) -> bool:
+    """Whether gradients flow through a tensor of this dtype."""
     return tensor.spec.dtype.is_floating or tensor.spec.dtype.is_complex
 
 
@@ -64,8 +67,8 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
              key: Callable[[Tensor], int] = id, before_call: Callable | None = None) -> Backward:
     """Walk `calls` (in the order they ran) backwards from `targets`, whose gradients are `seeds`.
 
-    Only calls between the sources and the targets are visited. `key` maps a tensor to its identity (variables read
-    many times are one). `before_call(call)` is entered around each gradient rule (scopes, messages).
+    Only calls between the sources and the targets are visited. `key` maps a tensor to its identity (variables
+    read many times are one). `before_call(call)` is entered around each gradient rule (scopes, messages).
 
     Returns every gradient on the way, not only those of the sources.
     """
@@ -150,13 +153,25 @@ def _check(call, position: int, tensor: Tensor, term: Tensor) -> None:
         m == n or m is None or n is None for m, n in zip(term.shape, tensor.shape, strict=True))
     if not fits:
         raise ShapeError(
-            f"the gradient rule of {call.op.name} returned a gradient of the wrong shape for input {position}",
-            where=f"op {call.op.name}", got=str(term.shape), wanted=str(tensor.shape),
-            fix="a gradient has the shape of its input: sum over the axes that were broadcast")
+            f"the gradient rule of {call.op.name} returned a gradient of the wrong shape "
+            f"for input {position}",
+            where=f"op {call.op.name}",
+            got=str(term.shape),
+            wanted=str(tensor.shape),
+            fix="a gradient has the shape of its input: sum over the axes that were broadcast",
+        )
 
 
-def gradients(ys, xs, grad_ys=None, name: str = "gradients", gate_gradients: bool = False, aggregation_method=None,
-              stop_gradients=None, unconnected_gradients: str = "none") -> list[Tensor | None]:
+def gradients(
+    ys,
+    xs,
+    grad_ys=None,
+    name: str = "gradients",
+    gate_gradients: bool = False,
+    aggregation_method=None,
+    stop_gradients=None,
+    unconnected_gradients: str = "none",
+) -> list[Tensor | None]:
     """Symbolic gradients: adds backward nodes to the graph of `ys` (TensorFlow's `tf.gradients`).
 
     Args:
@@ -175,11 +190,19 @@ def gradients(ys, xs, grad_ys=None, name: str = "gradients", gate_gradients: boo
     ...         print(sess.run(dx, {x: 3.0}))
     6.0
     """
-    for argument, given, neutral in (("gate_gradients", gate_gradients, False), ("stop_gradients", stop_gradients, None),
-                                     ("aggregation_method", aggregation_method, None)):
+    for argument, given, neutral in (
+        ("gate_gradients", gate_gradients, False),
+        ("stop_gradients", stop_gradients, None),
+        ("aggregation_method", aggregation_method, None),
+    ):
         if given is not neutral:
-            raise UnsupportedError(f"gradients: {argument} is not supported", where="tf.gradients", got=repr(given),
-                                   wanted=repr(neutral), fix="leave it out; tf.stop_gradient stops a gradient")
+            raise UnsupportedError(
+                f"gradients: {argument} is not supported",
+                where="tf.gradients",
+                got=repr(given),
+                wanted=repr(neutral),
+                fix="leave it out; tf.stop_gradient stops a gradient",
+            )
     xs = list(xs) if isinstance(xs, (list, tuple)) else [xs]
     seeds = [grad_ys] if grad_ys is not None and not isinstance(grad_ys, (list, tuple)) else grad_ys
     found = graph_backward(ys, xs, seeds)[0]
@@ -196,9 +219,13 @@ def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list
     targets = list(targets) if isinstance(targets, (list, tuple)) else [targets]
     graph = getattr(targets[0], "graph", None)
     if graph is None:
-        raise InvalidArgumentError("gradients differentiates nodes of a graph", where="tf.gradients",
-                                   got=repr(targets[0])[:80], wanted="a symbolic tensor",
-                                   fix="compute eagerly inside `with tf.GradientTape() as tape:` and use tape.gradient")
+        raise InvalidArgumentError(
+            "gradients differentiates nodes of a graph",
+            where="tf.gradients",
+            got=repr(targets[0])[:80],
+            wanted="a symbolic tensor",
+            fix="compute eagerly inside `with tf.GradientTape() as tape:` and use tape.gradient",
+        )
     calls = list(graph.nodes)
     with graph.as_default():
         result = backward_in_graph(graph, calls, targets, lambda: [ops.ones_like(t) for t in targets]
@@ -206,9 +233,15 @@ def graph_backward(targets, sources: Sequence[Tensor], seeds=None) -> tuple[list
     return [result.gradients.get(variable_key(s)) for s in sources], result
 
 
-def backward_in_graph(graph, calls: Sequence, targets: Sequence[Tensor], make_seeds: Callable[[], Sequence[Tensor]],
-                      sources: Iterable[Tensor]) -> Backward:
-    """`backward` over nodes of `graph`: adds nodes to it under the name scope "gradients", and the graph remembers them."""
+def backward_in_graph(
+    graph,
+    calls: Sequence,
+    targets: Sequence[Tensor],
+    make_seeds: Callable[[], Sequence[Tensor]],
+    sources: Iterable[Tensor],
+) -> Backward:
+    """`backward` over nodes of `graph`: adds nodes to it under the name scope "gradients", and the graph
+    remembers them."""
     first = len(graph.nodes)
     with graph.name_scope("gradients"):
         result = backward(calls, targets, make_seeds(), sources, variable_key, call_scope(graph))

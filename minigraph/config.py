@@ -1,4 +1,5 @@
-"""tf.config: what a script may ask about the machine. minigraph computes on the CPU; other devices are TensorFlow's."""
+"""tf.config: what a script may ask about the machine. minigraph computes on the CPU; other devices are
+TensorFlow's."""
 
 from __future__ import annotations
 
@@ -21,8 +22,13 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
     []
     """
     if device_type not in (None, "CPU", "GPU", "TPU"):
-        raise InvalidArgumentError(f"unknown device type {device_type!r}", where="tf.config.list_physical_devices",
-                                   got=repr(device_type), wanted="'CPU', 'GPU' or 'TPU'", fix="leave it out for all")
+        raise InvalidArgumentError(
+            f"unknown device type {device_type!r}",
+            where="tf.config.list_physical_devices",
+            got=repr(device_type),
+            wanted="'CPU', 'GPU' or 'TPU'",
+            fix="leave it out for all",
+        )
     return [PhysicalDevice("/physical_device:CPU:0", "CPU")] if device_type in (None, "CPU") else []
 
 

@@ -14,7 +14,16 @@ class DType:
     (True, 4, tf.int32)
     """
 
-    __slots__ = ("name", "as_numpy_dtype", "size", "is_floating", "is_integer", "is_bool", "is_complex", "numpy_dtype")
+    __slots__ = (
+        "name",
+        "as_numpy_dtype",
+        "size",
+        "is_floating",
+        "is_integer",
+        "is_bool",
+        "is_complex",
+        "numpy_dtype",
+    )
 
     def __init__(self, name: str, numpy_type: type):
         self.name = name
@@ -66,14 +75,35 @@ class DType:
         return as_dtype, (self.name,)
 
 
-float16, float32, float64 = DType("float16", np.float16), DType("float32", np.float32), DType("float64", np.float64)
+float16, float32, float64 = (
+    DType("float16", np.float16),
+    DType("float32", np.float32),
+    DType("float64", np.float64),
+)
 int8, int16, int32, int64 = (DType(f"int{n}", getattr(np, f"int{n}")) for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (DType(f"uint{n}", getattr(np, f"uint{n}")) for n in (8, 16, 32, 64))
 complex64, complex128 = DType("complex64", np.complex64), DType("complex128", np.complex128)
 bool_ = DType("bool", np.bool_)
 
-ALL: dict[str, DType] = {d.name: d for d in (
-    float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128, bool_)}
+ALL: dict[str, DType] = {
+    d.name: d
+    for d in (
+        float16,
+        float32,
+        float64,
+        int8,
+        int16,
+        int32,
+        int64,
+        uint8,
+        uint16,
+        uint32,
+        uint64,
+        complex64,
+        complex128,
+        bool_,
+    )
+}
 _BY_NUMPY = {d.numpy_dtype: d for d in ALL.values()}
 #: Python's own types, as TensorFlow reads them.
 _BY_PYTHON = {float: float32, int: int32, bool: bool_, complex: complex128}
@@ -93,7 +123,9 @@ def as_dtype(value) -> DType:
         found = ALL.get(value) or _ALIASES.get(value)
         if found is not None:
             return found
-        raise DTypeError(f"unknown dtype {value!r}", got=value, wanted="a dtype name", fix=did_you_mean(value, ALL))
+        raise DTypeError(
+            f"unknown dtype {value!r}", got=value, wanted="a dtype name", fix=did_you_mean(value, ALL)
+        )
     if isinstance(value, type) and value in _BY_PYTHON:
         return _BY_PYTHON[value]
     try:
@@ -102,5 +134,9 @@ def as_dtype(value) -> DType:
         name = getattr(value, "name", None)
         if isinstance(name, str) and name in ALL:
             return ALL[name]
-        raise DTypeError(f"no dtype corresponds to {value!r}", got=repr(value), wanted="one of " + ", ".join(ALL),
-                         fix="pass a minigraph dtype, its name, or a NumPy dtype") from None
+        raise DTypeError(
+            f"no dtype corresponds to {value!r}",
+            got=repr(value),
+            wanted="one of " + ", ".join(ALL),
+            fix="pass a minigraph dtype, its name, or a NumPy dtype",
+        ) from None

@@ -1,7 +1,7 @@
 """Errors that help: what is wrong, where, what was got and wanted, and what to do.
 
-Every error a user can cause is one of these classes. Each is also the built-in class a Python or TensorFlow user would
-expect to catch (ValueError, TypeError, ...). Knows nothing of graphs or kernels.
+Every error a user can cause is one of these classes. Each is also the built-in class a Python or TensorFlow
+user would expect to catch (ValueError, TypeError, ...). Knows nothing of graphs or kernels.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class UnsupportedError(MinigraphError, NotImplementedError):
 
 
 class FailedPreconditionError(MinigraphError, RuntimeError):
-    """Something that must happen first has not: a variable not initialised, a session closed, a model not compiled."""
+    """Something that must happen first has not: a variable not initialised, a session closed, a model not
+    compiled."""
 
 
 class UnconnectedError(InvalidArgumentError):

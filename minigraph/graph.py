@@ -1,8 +1,8 @@
 """The graph: nodes that apply operations to the results of earlier nodes.
 
-A node is one call of an operation; the same operation is called by many nodes. Nodes stand in the order they were made,
-which is an order they can run in. A graph holds no numbers (constants and variables are referred to) and knows nothing
-about how nodes are computed.
+A node is one call of an operation; the same operation is called by many nodes. Nodes stand in the order they
+were made, which is an order they can run in. A graph holds no numbers (constants and variables are referred
+to) and knows nothing about how nodes are computed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from minigraph.tensor import Tensor
 
 
 class Value(Tensor):
-    """A symbolic tensor: output `index` of `node`. It has a shape and a dtype but, until a run, no numbers."""
+    """A symbolic tensor: output `index` of `node`. It has a shape and a dtype but, until a run, no
+    numbers."""
 
     #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits).
     __slots__ = ("node", "index", "spec", "logits", "__weakref__")
@@ -53,11 +54,14 @@ class Value(Tensor):
     def _no_number(self, wanted: str):
         raise InvalidArgumentError(
             f"a symbolic tensor has no value yet, so {wanted} cannot be known while the graph is being built",
-            where=f"tensor {self.name!r}", got=repr(self), wanted="an eager tensor",
-            fix="inside @tf.function use tf.cond, tf.while_loop or plain if/while/for on tensors (AutoGraph rewrites "
-                "them); in a Session, run the node to get its value")
+            where=f"tensor {self.name!r}",
+            got=repr(self),
+            wanted="an eager tensor",
+            fix="inside @tf.function use tf.cond, tf.while_loop or plain if/while/for on tensors "
+            "(AutoGraph rewrites them); in a Session, run the node to get its value",
+        )
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         self._no_number("its truth")
 
     def __int__(self):
@@ -89,14 +93,38 @@ class Value(Tensor):
 class Node:
     """One call of an operation: `outputs = op(*inputs, **attrs)`, and the user's line that asked for it."""
 
-    __slots__ = ("graph", "op", "inputs", "attrs", "outputs", "name", "source", "scope", "order", "origin", "__weakref__")
+    __slots__ = (
+        "graph",
+        "op",
+        "inputs",
+        "attrs",
+        "outputs",
+        "name",
+        "source",
+        "scope",
+        "order",
+        "origin",
+        "__weakref__",
+    )
 
-    def __init__(self, graph: Graph, op, inputs: Sequence[Value], attrs: dict, specs: Iterable[Spec], name: str,
-                 source: SourceLine | None, scope: tuple[str, ...], order: int, origin: Node | None = None):
+    def __init__(
+        self,
+        graph: Graph,
+        op,
+        inputs: Sequence[Value],
+        attrs: dict,
+        specs: Iterable[Spec],
+        name: str,
+        source: SourceLine | None,
+        scope: tuple[str, ...],
+        order: int,
+        origin: Node | None = None,
+    ):
         self.graph, self.op, self.inputs, self.attrs = graph, op, tuple(inputs), attrs
         self.outputs = tuple(Value(self, i, spec) for i, spec in enumerate(specs))
         self.name, self.source, self.scope, self.order = name, source, scope, order
-        #: The node of the graph before a pass that this one stands for (a pass copies nodes into a new graph).
+        #: The node of the graph before a pass that this one stands for (a pass copies nodes into a new
+        #: graph).
         self.origin = origin
 
     def __repr__(self) -> str:
@@ -115,7 +143,9 @@ class Node:
         """One line a beginner can read: `name: dtype[shape] = op(inputs)  # file:line`."""
         left = ", ".join(f"{_value_name(v)}: {describe(v.shape, v.dtype)}" for v in self.outputs) or self.name
         arguments = [_value_name(v) for v in self.inputs]
-        arguments += [f"{k}={self.op.show_attr(k, v)}" for k, v in self.attrs.items() if self.op.shows_attr(k, v)]
+        arguments += [
+            f"{k}={self.op.show_attr(k, v)}" for k, v in self.attrs.items() if self.op.shows_attr(k, v)
+        ]
         return f"{left} = {self.op.name}({', '.join(arguments)})"
 
 
@@ -153,9 +183,11 @@ class Graph:
         self.constants: dict[int, tuple] = {}
         #: outer value identity -> (outer tensor, value here).
         self.captures: dict[int, tuple[Tensor, Value]] = {}
-        #: Identities of constants that gradient tapes follow: branches take these from here instead of copying them.
+        #: Identities of constants that gradient tapes follow: branches take these from here instead of
+        #: copying them.
         self.watched: set[int] = set()
-        #: In the backward pass of a branch or loop body: gives what stands here for a value of the forward pass.
+        #: In the backward pass of a branch or loop body: gives what stands here for a value of the forward
+        #: pass.
         self.stand_in: Callable[[Value], Value] | None = None
         #: Variables made here get their values from an initialiser node, not at once (TensorFlow 1).
         self.lazy_variables = True
@@ -177,8 +209,17 @@ class Graph:
         self._names.setdefault(candidate, 1)
         return candidate
 
-    def add(self, op, inputs: Sequence[Value], attrs: dict, specs: Iterable[Spec], name: str | None = None,
-            source: SourceLine | None = None, origin: Node | None = None, scope: tuple[str, ...] | None = None) -> Node:
+    def add(
+        self,
+        op,
+        inputs: Sequence[Value],
+        attrs: dict,
+        specs: Iterable[Spec],
+        name: str | None = None,
+        source: SourceLine | None = None,
+        origin: Node | None = None,
+        scope: tuple[str, ...] | None = None,
+    ) -> Node:
         """Append a node. `specs` are its outputs' shapes and dtypes, which the op's shape rule gave."""
         node = Node(self, op, inputs, attrs, specs, self.unique_name(name or op.name), source or user_line(),
                     tuple(self._scopes) if scope is None else scope, len(self.nodes), origin)

@@ -1,7 +1,8 @@
 """Lowering: any graph, backward and updates included, as one `tf.function`.
 
-The parity suite compares with it, and it is the way to GPU, TPU and many machines. TensorFlow is imported when this is
-used, never before. Each op says itself what it is in TensorFlow (`Op.tensorflow`); this module only walks the graph.
+The parity suite compares with it, and it is the way to GPU, TPU and many machines. TensorFlow is imported
+when this is used, never before. Each op says itself what it is in TensorFlow (`Op.tensorflow`); this module
+only walks the graph.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ def import_tensorflow() -> Any:
     try:
         import tensorflow
     except ImportError:
-        raise UnsupportedError("lowering needs TensorFlow, which is not installed", where="minigraph.lowering",
-                               wanted="the tensorflow extra", fix="pip install 'minigraph[tensorflow]'") from None
+        raise UnsupportedError(
+            "lowering needs TensorFlow, which is not installed",
+            where="minigraph.lowering",
+            wanted="the tensorflow extra",
+            fix="pip install 'minigraph[tensorflow]'",
+        ) from None
     return tensorflow
 
 
@@ -72,12 +77,19 @@ def lower(fetches: Sequence[Value], feeds: Sequence[Value] = (), extra: Sequence
         _swap(node.attrs, twin)
 
     def run(*inputs):
-        known = {id(value): tf.convert_to_tensor(x, dtype=value.dtype.name) for value, x in zip(feeds, inputs, strict=True)}
+        known = {
+            id(value): tf.convert_to_tensor(x, dtype=value.dtype.name)
+            for value, x in zip(feeds, inputs, strict=True)
+        }
         _walk(tf, nodes, known, twin)
         return [known[id(v)] for v in fetches]
 
     signature = [tf.TensorSpec([None if n is None else n for n in v.shape], v.dtype.name) for v in feeds]
-    return Lowered(tf.function(run, input_signature=signature, jit_compile=jit_compile, autograph=False), variables, pairs)
+    return Lowered(
+        tf.function(run, input_signature=signature, jit_compile=jit_compile, autograph=False),
+        variables,
+        pairs,
+    )
 
 
 def _all_nodes(nodes: Sequence[Node]) -> list[Node]:
@@ -120,8 +132,9 @@ def lower_node(tf: Any, node: Node, inputs: Sequence[Any], twin: Callable[[Varia
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
-def lower_branch(tf: Any, branch: Any, placeholders: Sequence[Value], operands: Sequence[Any], twin: Callable | None = None
-                 ) -> Callable[[], list]:
+def lower_branch(
+    tf: Any, branch: Any, placeholders: Sequence[Value], operands: Sequence[Any], twin: Callable | None = None
+) -> Callable[[], list]:
     """A branch or loop body as a Python function of no arguments that builds its TensorFlow ops.
 
     A result only another branch has is None.

@@ -84,9 +84,22 @@ def spec_of(shape: Iterable[int | None], dtype: DType) -> Spec:
     return spec
 
 
-_SHORT = {"float16": "f16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32",
-          "int64": "i64", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "complex64": "c64",
-          "complex128": "c128", "bool": "bool"}
+_SHORT = {
+    "float16": "f16",
+    "float32": "f32",
+    "float64": "f64",
+    "int8": "i8",
+    "int16": "i16",
+    "int32": "i32",
+    "int64": "i64",
+    "uint8": "u8",
+    "uint16": "u16",
+    "uint32": "u32",
+    "uint64": "u64",
+    "complex64": "c64",
+    "complex128": "c128",
+    "bool": "bool",
+}
 
 
 def describe(shape: Iterable[int | None], dtype: DType) -> str:
@@ -129,12 +142,17 @@ def broadcast_shapes(op: str, x: TensorShape, y: TensorShape) -> TensorShape:
             out.append(m if n is None else n)
         else:
             raise ShapeError(
-                f"{op}: shapes {_text(x)} and {_text(y)} cannot be broadcast together", where=f"op {op}",
+                f"{op}: shapes {_text(x)} and {_text(y)} cannot be broadcast together",
+                where=f"op {op}",
                 got=f"size {m} against size {n} at axis {axis - rank} (counted from the right)",
                 wanted="equal sizes, or 1 in one of them, at every axis counted from the right",
-                fix="reshape, transpose or slice one of the two, or insert an axis of size 1 with tf.expand_dims")
+                fix="reshape, transpose or slice one of the two, or insert an axis of size 1 "
+                "with tf.expand_dims",
+            )
     return TensorShape(out)
 
 
 def _text(shape) -> str:
-    return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "(" + ", ".join("?" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+    )

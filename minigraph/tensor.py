@@ -1,7 +1,7 @@
 """What every tensor has in common: its shape and dtype, and Python's operators.
 
-Eager tensors (`minigraph.run.eager`) hold numbers, symbolic ones (`minigraph.graph`) name a node's result. The operators
-call the public functions of `minigraph.ops`, which work on both.
+Eager tensors (`minigraph.run.eager`) hold numbers, symbolic ones (`minigraph.graph`) name a node's result.
+The operators call the public functions of `minigraph.ops`, which work on both.
 """
 
 from __future__ import annotations
@@ -86,10 +86,21 @@ def _install(name: str, function: str, swapped: bool = False) -> None:
     setattr(Tensor, name, method)
 
 
-# Operators are looked up on first use: the functions are defined above this module and cannot be imported here.
+# Operators are looked up on first use: the functions are defined above this module and cannot be imported
+# here.
 for _operator, _function in {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floordiv", "mod": "mod",
-        "pow": "pow", "matmul": "matmul", "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}.items():
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floordiv",
+    "mod": "mod",
+    "pow": "pow",
+    "matmul": "matmul",
+    "and": "logical_and",
+    "or": "logical_or",
+    "xor": "logical_xor",
+}.items():
     _install(f"__{_operator}__", _function)
     _install(f"__r{_operator}__", _function, swapped=True)
 for _operator, _function in {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",

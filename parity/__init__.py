@@ -1,4 +1,5 @@
-"""Parity: one table of cases, each run on minigraph and on TensorFlow or Keras, and a report of how they compare.
+"""Parity: one table of cases, each run on minigraph and on TensorFlow or Keras, and a report of how they
+compare.
 
     case.py, draw.py    what a case is and where its input numbers come from
     cases/              the table, one file per family

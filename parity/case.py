@@ -28,9 +28,11 @@ class Case:
         vacuous: a made-up case may have gradients that are all zero; the table's must not.
         edge: an input at the edge (empty, ties, special values): run in fewer ways.
         static: the function needs sizes that are known while the graph is built.
-        layer: `layer(tf, dtype)` makes a Keras layer, which the function is given behind `tf`; both libraries' layers
+        layer: `layer(tf, dtype)` makes a Keras layer, which the function is given behind `tf`; both
+        libraries' layers
             get the same weights, and gradients are taken by these as well.
-        python: the function has Python's if, while or for on tensors, which AutoGraph rewrites in a `function`.
+        python: the function has Python's if, while or for on tensors, which AutoGraph rewrites in a
+        `function`.
     """
 
     op: str

@@ -39,8 +39,12 @@ class Divergence:
     def __str__(self) -> str:
         line = f"  # {self.node.source}" if self.node.source else ""
         shown = [f"    input {i}: {_show(a)}" for i, a in enumerate(self.inputs)]
-        rows = [f"first op that diverges: {self.what} {self.node.op.name!r} in {self.node.text()}{line}", *shown,
-                f"    ours:       {_show(self.ours)}", f"    TensorFlow: {_show(self.theirs)}"]
+        rows = [
+            f"first op that diverges: {self.what} {self.node.op.name!r} in {self.node.text()}{line}",
+            *shown,
+            f"    ours:       {_show(self.ours)}",
+            f"    TensorFlow: {_show(self.theirs)}",
+        ]
         if self.ours.shape == self.theirs.shape and self.ours.size:
             off = np.abs(self.ours.astype(np.float64) - self.theirs)
             place = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
@@ -69,7 +73,9 @@ def first_divergence(built: Built) -> Divergence | None:
     return parted[0] if parted else None
 
 
-def _against_tensorflow(node: Any, inputs: list[np.ndarray], ours: Sequence[np.ndarray]) -> Iterator[Divergence]:
+def _against_tensorflow(
+    node: Any, inputs: list[np.ndarray], ours: Sequence[np.ndarray]
+) -> Iterator[Divergence]:
     tf = tensorflow()
     found = [np.asarray(t) for t in _lowered(node, [tf.constant(a) for a in inputs])]
     exact = _in_float64(lambda wide: _lowered(node, wide), inputs, found)
@@ -79,8 +85,9 @@ def _against_tensorflow(node: Any, inputs: list[np.ndarray], ours: Sequence[np.n
             yield Divergence("op", node, inputs, mine, theirs, distance)
 
 
-def _in_float64(compute: Callable[[list], Sequence[Any]], inputs: Sequence[np.ndarray], otherwise: Sequence[np.ndarray]
-                ) -> list[np.ndarray]:
+def _in_float64(
+    compute: Callable[[list], Sequence[Any]], inputs: Sequence[np.ndarray], otherwise: Sequence[np.ndarray]
+) -> list[np.ndarray]:
     """What TensorFlow gives for the inputs in float64; its float32 result where an op has no such form."""
     tf = tensorflow()
     try:
@@ -130,7 +137,9 @@ def _gradient_rules(graph: Any, known: dict[int, np.ndarray]) -> Iterator[Diverg
                 mine = known[id(terms[id(node), position])]
                 distance = _distance(mine, theirs, truth, [*inputs, *(g for g in given if g is not None)])
                 if distance > PARTED:
-                    yield Divergence(f"gradient rule for input {position} of", node, inputs, mine, theirs, distance)
+                    yield Divergence(
+                        f"gradient rule for input {position} of", node, inputs, mine, theirs, distance
+                    )
 
 
 def _fused_nodes(built: Built) -> Iterator[Divergence]:
@@ -177,8 +186,13 @@ def _distance(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray, inputs: S
         with np.errstate(invalid="ignore"):
             far = np.where(ours == theirs, 0, np.abs(ours - theirs))
             far = np.where(np.isnan(ours) & np.isnan(theirs), 0, far)
-        return PARTED * float(np.nan_to_num(far, nan=np.inf).max(initial=0)) / (PARTED_64 * largest or PARTED_64)
-    errors = [ulps(a.astype(np.float32), truth.astype(np.float64), whole=True).max(initial=0) for a in (ours, theirs)]
+        return (
+            PARTED * float(np.nan_to_num(far, nan=np.inf).max(initial=0)) / (PARTED_64 * largest or PARTED_64)
+        )
+    errors = [
+        ulps(a.astype(np.float32), truth.astype(np.float64), whole=True).max(initial=0)
+        for a in (ours, theirs)
+    ]
     return float(np.nan_to_num(errors[0] - FACTOR * errors[1], nan=0.0, posinf=np.inf))
 
 

@@ -111,7 +111,8 @@ def labels_one_hot(rows: int, classes: int) -> Floats:
 
 
 def with_margin(draw: Floats, around: Sequence[float], margin: float = 0.05) -> Floats:
-    """`draw`, with numbers close to a bend of the function moved away from it: both libraries fall on one side."""
+    """`draw`, with numbers close to a bend of the function moved away from it: both libraries fall on one
+    side."""
     def make(rng):
         array = np.array(draw.make(rng))
         for point in around:

@@ -45,10 +45,18 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
     return {
         "cases": len(results),
         "failed": sum(not r.passed for r in results),
-        "ops": [{
-            "op": line.op, "cases": line.cases, "passed": not line.failures,
-            "worst_ulp": {q: {"ours": ours, "tensorflow": theirs} for q, (ours, theirs) in line.worst.items()},
-            "failures": [r.explain() for r in line.failures]} for line in lines(results)],
+        "ops": [
+            {
+                "op": line.op,
+                "cases": line.cases,
+                "passed": not line.failures,
+                "worst_ulp": {
+                    q: {"ours": ours, "tensorflow": theirs} for q, (ours, theirs) in line.worst.items()
+                },
+                "failures": [r.explain() for r in line.failures],
+            }
+            for line in lines(results)
+        ],
     }
 
 

@@ -40,7 +40,9 @@ class Result:
 
     def explain(self) -> str:
         """Everything that is wrong, as text for people."""
-        return "\n".join([f"{self.case.name}:", *self.problems, *([self.divergence] if self.divergence else [])])
+        return "\n".join(
+            [f"{self.case.name}:", *self.problems, *([self.divergence] if self.divergence else [])]
+        )
 
     def note(self, quantity: str, ours: float, theirs: float) -> None:
         """Keep the worst errors seen."""

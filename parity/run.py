@@ -1,4 +1,5 @@
-"""Running cases and judging them: equal to TensorFlow within the tolerances, never vacuous, failures explained."""
+"""Running cases and judging them: equal to TensorFlow within the tolerances, never vacuous, failures
+explained."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ def run_case(case: Case, quick: bool = False, ways: Sequence[str] = ()) -> Resul
     return result
 
 
-def _attempt(result: Result, name: str, asked: Question, way: Callable[[Question], Numbers]) -> Numbers | None:
+def _attempt(
+    result: Result, name: str, asked: Question, way: Callable[[Question], Numbers]
+) -> Numbers | None:
     """What a way gives; an error is a problem of the case, not of the run."""
     try:
         return way(asked)
@@ -100,7 +103,9 @@ def _any(array: np.ndarray | None) -> bool:
     return array is not None and bool(np.any(array))
 
 
-def _judge(result: Result, way: str, asked: Question, ours: Numbers, theirs: Numbers, truths: list[Numbers]) -> None:
+def _judge(
+    result: Result, way: str, asked: Question, ours: Numbers, theirs: Numbers, truths: list[Numbers]
+) -> None:
     """Compare everything one way gave. The truths are float64 results that agree with each other to LOGIC."""
     sums = result.case.sums
     for k, (quantity, mine, other) in enumerate(zip(QUANTITIES, _parts(ours), _parts(theirs), strict=True)):
@@ -151,7 +156,8 @@ def _compare(result: Result, quantity: str, whole: bool, ours: np.ndarray, their
         return _place(ours, theirs, ~same & ~(np.abs(ours - theirs) <= few(op, quantity) * unit))
     exact = [t.astype(np.float64) for t in truths]
     mine, other = (np.min([ulps(found, t, whole) for t in exact], axis=0) for found in (ours, theirs))
-    # Where TensorFlow is infinitely far from the truth (it overflows earlier, say), doing as TensorFlow is right.
+    # Where TensorFlow is infinitely far from the truth (it overflows earlier, say), doing as TensorFlow is
+    # right.
     as_theirs = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     mine = np.where(as_theirs, np.minimum(mine, other), mine)
     finite = np.isfinite(mine) & np.isfinite(other)
@@ -183,6 +189,8 @@ def _explain(case: Case, result: Result) -> str:
     except (MinigraphError, NotImplementedError, TypeError, ValueError) as error:
         return f"  the graph cannot be walked: {type(error).__name__}: {error}"
     if found is None:
-        return ("  every op and every gradient rule agrees with TensorFlow for the same inputs: the function puts "
-                "them together differently")
+        return (
+            "  every op and every gradient rule agrees with TensorFlow for the same inputs: the function "
+            "puts them together differently"
+        )
     return "  " + str(found).replace("\n", "\n  ")

@@ -1,4 +1,5 @@
-"""How errors are counted and how large they may be. Every number wider than the rule has its reason beside it.
+"""How errors are counted and how large they may be. Every number wider than the rule has its reason beside
+it.
 
 float32 checks the kernels. The truth is TensorFlow's float64 result for the same numbers; an error is counted
 in units in the last place (ULP) of float32. Ours may be at most FACTOR times TensorFlow's own plus a few ULP.
@@ -17,7 +18,8 @@ FACTOR = 2.0
 FEW = {
     # One correctly rounded operation is off by half an ULP; a polynomial for exp, log or tanh by one or two.
     "value": 4.0,
-    # A gradient passes through three operations more than its value: the loss's square, its seed and the rule.
+    # A gradient passes through three operations more than its value: the loss's square, its seed and the
+    # rule.
     "gradient": 8.0,
     # And a second derivative through all of these twice.
     "second": 16.0,

@@ -42,12 +42,17 @@ def run_network(network: Network, quick: bool = False) -> Result:
     far = ~(apart <= CURVE)
     if far.any():
         step = int(np.argmax(far))
-        result.problems.append(f"  the losses part at step {step}: ours {ours[step]!r}, TensorFlow {theirs[step]!r}, "
-                               f"relative difference {apart[step]:.1e}, allowed {CURVE:.0e}")
+        result.problems.append(
+            f"  the losses part at step {step}: ours {ours[step]!r}, TensorFlow {theirs[step]!r}, "
+            f"relative difference {apart[step]:.1e}, allowed {CURVE:.0e}"
+        )
     if result.problems and network.step is not None:
         found = first_divergence(build(question(network.step, "float32"), known_sizes=True))
-        result.divergence = "  every op of a step agrees with TensorFlow for the same inputs" if found is None else (
-            "  " + str(found).replace("\n", "\n  "))
+        result.divergence = (
+            "  every op of a step agrees with TensorFlow for the same inputs"
+            if found is None
+            else ("  " + str(found).replace("\n", "\n  "))
+        )
     spacing = np.spacing(theirs.astype(np.float32)).astype(np.float64)
     result.note("value", float((np.abs(ours - theirs) / spacing).max()), 0.0)
     result.seconds = time.perf_counter() - started
@@ -57,16 +62,19 @@ def run_network(network: Network, quick: bool = False) -> Result:
 class Race:
     """One network in both libraries, taking every step together.
 
-    A relu whose input is 0 up to rounding may fall to either side of its bend, in one library to the other than in
-    the other one; Adam makes a step of full size out of the one unit's different gradient, and from there the two
-    runs are two different ones. (Of 896 units on 128 samples this happens every hundred steps or so.) Such a step
-    must be shown to be one: the unit whose weights jumped apart has an input nearer to 0 than float32 can tell.
-    Then our numbers are set to Keras's and both go on; anything else that parts them is a problem.
+    A relu whose input is 0 up to rounding may fall to either side of its bend, in one library to the other
+    than in the other one; Adam makes a step of full size out of the one unit's different gradient, and from
+    there the two runs are two different ones. (Of 896 units on 128 samples this happens every hundred steps
+    or so.) Such a step
+    must be shown to be one: the unit whose weights jumped apart has an input nearer to 0 than float32 can
+    tell. Then our numbers are set to Keras's and both go on; anything else that parts them is a problem.
     """
 
-    #: Weights this far apart have jumped: it is far more than rounding adds up to, and far less than a step of Adam.
+    #: Weights this far apart have jumped: it is far more than rounding adds up to, and far less than a step
+    #: of Adam.
     JUMP = 5e-6
-    #: An input of a relu this near to 0 has an uncertain sign: it is a sum of hundreds of products of about 0.1.
+    #: An input of a relu this near to 0 has an uncertain sign: it is a sum of hundreds of products of about
+    #: 0.1.
     BEND = 2e-6
     #: How many steps after the bend the jump may have grown large enough to be seen.
     MEMORY = 10
@@ -83,9 +91,13 @@ class Race:
         #: For each recent step, which units of which kernel stood there.
         self._recent: deque[dict[int, np.ndarray]] = deque(maxlen=self.MEMORY)
         if ours.count_params() != network.parameters or theirs.count_params() != network.parameters:
-            self.problems.append(f"  {ours.count_params()} parameters, Keras {theirs.count_params()}, the course "
-                                 f"{network.parameters}")
-        if not all(np.array_equal(a, b) for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True)):
+            self.problems.append(
+                f"  {ours.count_params()} parameters, Keras {theirs.count_params()}, the course "
+                f"{network.parameters}"
+            )
+        if not all(
+            np.array_equal(a, b) for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True)
+        ):
             self.problems.append("  the initial weights of the same seed differ")
 
     def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -118,7 +130,8 @@ class Race:
             mine.assign(np.array(their))
 
     def _at_bend(self, x: np.ndarray) -> dict[int, np.ndarray]:
-        """For the kernel before each relu of Keras's model: which units have an input of uncertain sign this step."""
+        """For the kernel before each relu of Keras's model: which units have an input of uncertain sign this
+        step."""
         state = [np.array(v) for v in self.theirs.non_trainable_variables]
         found = {}
         values: Any = x
@@ -135,7 +148,8 @@ class Race:
 
 
 def run_optimizer(case: OptimizerCase, quick: bool = False) -> Result:
-    """Apply the same gradients on both libraries; the parameters must stay close to float64's after every step."""
+    """Apply the same gradients on both libraries; the parameters must stay close to float64's after every
+    step."""
     result = Result(case)
     started = time.perf_counter()
     steps = QUICK_STEPS if quick else PATH_STEPS
@@ -154,7 +168,10 @@ def run_optimizer(case: OptimizerCase, quick: bool = False) -> Result:
             # The libraries round differently at each step, so that TensorFlow's error so far is the measure.
             allowed = FACTOR * result.worst["value"][1] + few(case.op, "path")
             if mine > allowed and wrong is None:
-                wrong = f"  parameter {i} parts at step {step}: {mine:.1f} ULP from float64, allowed {allowed:.1f}"
+                wrong = (
+                    f"  parameter {i} parts at step {step}: {mine:.1f} ULP from float64, "
+                    f"allowed {allowed:.1f}"
+                )
     if wrong is not None:
         result.problems.append(wrong)
     if all(np.array_equal(a, b) for a, b in zip(ours[-1], start(), strict=True)):
@@ -168,7 +185,9 @@ def _path(tf: Any, case: OptimizerCase, steps: int, dtype: str) -> list[list[np.
     keras = keras_of(tf)
     optimizer = case.make(keras)
     make = tf.Variable if tf is minigraph() else keras.Variable
-    variables = [make(a.astype(dtype), dtype=dtype, name=n) for a, n in zip(start(), ("kernel", "bias"), strict=True)]
+    variables = [
+        make(a.astype(dtype), dtype=dtype, name=n) for a, n in zip(start(), ("kernel", "bias"), strict=True)
+    ]
     optimizer.build(variables)
 
     @tf.function(autograph=False)
@@ -176,4 +195,7 @@ def _path(tf: Any, case: OptimizerCase, steps: int, dtype: str) -> list[list[np.
         optimizer.apply_gradients(list(zip(given, variables, strict=True)))
         return [tf.convert_to_tensor(v) for v in variables]
 
-    return [[np.array(a) for a in step(*(tf.constant(g.astype(dtype)) for g in each))] for each in gradients(steps)]
+    return [
+        [np.array(a) for a in step(*(tf.constant(g.astype(dtype)) for g in each))]
+        for each in gradients(steps)
+    ]

@@ -1,7 +1,8 @@
 """The ways a case runs: eagerly, as a function, in a session, unfused, lowered, and on TensorFlow itself.
 
-All of them compute the same three things: the outputs, the gradients of Σ w·(y + y²) over the outputs y, and the
-derivatives of those gradients along a fixed direction. The square makes second derivatives of linear ops visible.
+All of them compute the same three things: the outputs, the gradients of Σ w·(y + y²) over the outputs y, and
+the derivatives of those gradients along a fixed direction. The square makes second derivatives of linear ops
+visible.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def question(case: Case, dtype: str) -> Question:
     if case.layer is not None:
         made = case.layer(tf, dtype)
         made.build(_shape_of(arrays))
-        asked.layer_weights = [(rng.normal(size=w.shape) / 2).astype(np.float32).astype(dtype) for w in made.weights]
+        asked.layer_weights = [
+            (rng.normal(size=w.shape) / 2).astype(np.float32).astype(dtype) for w in made.weights
+        ]
         asked.sources += [w.name for w in made.trainable_weights]
         shapes += [tuple(w.shape) for w in made.trainable_weights]
     outputs = _listed(_function(tf, asked, asked.layer(tf))(*[tf.constant(a) for a in arrays]))
@@ -248,7 +251,9 @@ def build(asked: Question, known_sizes: bool = False) -> Built:
         extra = [placeholder(a, f"weight{i}") for i, a in enumerate(asked.extra)]
         parts = everything(mg, asked, layer, inputs, extra)
     found = [t for part in parts for t in part]
-    return Built(asked, graph, inputs + extra, [t for t in found if t is not None], [t is None for t in found])
+    return Built(
+        asked, graph, inputs + extra, [t for t in found if t is not None], [t is None for t in found]
+    )
 
 
 #: Name -> how minigraph runs a case. `edge` cases go the first two ways.

@@ -1,4 +1,5 @@
-"""minigraph: training steps as `tf.function`, epochs as Keras `fit`, single kernels as prepared calls into given memory.
+"""minigraph: training steps as `tf.function`, epochs as Keras `fit`, single kernels as prepared calls into
+given memory.
 
 Knows nothing about timing.
 """
@@ -11,11 +12,9 @@ os.environ.setdefault("MINIGRAPH_QUIET", "1")
 
 from collections.abc import Callable
 
-import minigraph as tf
 import numpy as np
-from kernels.tape import thread_count
-from minigraph import keras
 
+import minigraph as tf
 from benchmarks import inputs
 from benchmarks.peers import Runner
 from benchmarks.workloads import (
@@ -29,6 +28,8 @@ from benchmarks.workloads import (
     Task,
     TrainStep,
 )
+from kernels.tape import thread_count
+from minigraph import keras
 
 LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_crossentropy"}
 
@@ -75,7 +76,7 @@ def _train_step(task: TrainStep) -> Runner:
             losses = (tf.nn.softmax_cross_entropy_with_logits(y, x) if one_hot
                       else tf.nn.sparse_softmax_cross_entropy_with_logits(y, x))
             loss = tf.reduce_mean(losses)
-        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
 
     return Runner(lambda: step(x, y), _reset([*weights, *optimizer.variables]))
@@ -122,14 +123,26 @@ def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
         case Elementwise():
             out = np.zeros(task.size, np.float32)
             f = ("float32",)
-            steps = {"add": [("add", f, (0, 1), 2)], "relu": [("relu", f, (0,), 1)], "exp": [("exp", f, (0,), 1)],
-                     "multiply-add": [("mul", f, (0, 1), 3), ("add", f, (3, 2), 4)]}[task.expression]
-            calls = fused_calls([(a, "float32", [1]) for a in operands], [(out, "float32", steps[-1][3])], steps,
-                                (task.size,), threads, _scratch)
+            steps = {
+                "add": [("add", f, (0, 1), 2)],
+                "relu": [("relu", f, (0,), 1)],
+                "exp": [("exp", f, (0,), 1)],
+                "multiply-add": [("mul", f, (0, 1), 3), ("add", f, (3, 2), 4)],
+            }[task.expression]
+            calls = fused_calls(
+                [(a, "float32", [1]) for a in operands],
+                [(out, "float32", steps[-1][3])],
+                steps,
+                (task.size,),
+                threads,
+                _scratch,
+            )
         case Reduction():
             axes = (0, 1) if task.axis is None else (task.axis,)
             out = np.zeros([n for i, n in enumerate(task.shape) if i not in axes], np.float32)
-            calls = reduce_calls(task.operation, operands[0], out, task.shape, axes, "float32", threads, _scratch)
+            calls = reduce_calls(
+                task.operation, operands[0], out, task.shape, axes, "float32", threads, _scratch
+            )
     run = Prepared(calls)
 
     def step() -> np.ndarray:

@@ -1,6 +1,7 @@
 """The loss and the metrics given to `compile`, matched to the model's outputs by position or by name.
 
-What they compute is not known here, only which of them goes with which output and what it is called in the logs.
+What they compute is not known here, only which of them goes with which output and what it is called in the
+logs.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Outputs:
         entries = list(given) if isinstance(given, (list, tuple)) else [given]
         if len(entries) != len(self):
             raise InvalidArgumentError(
-                f"{what}: {_count(len(entries), 'entry', 'entries')} for {_count(len(self), 'output', 'outputs')}",
+                f"{what}: {_count(len(entries), 'entry', 'entries')} for "
+                f"{_count(len(self), 'output', 'outputs')}",
                 where=where,
                 got=_structure(given),
                 wanted=f"one per output: {self.label}",
@@ -82,7 +84,8 @@ class Outputs:
 
 
 class CompiledLoss:
-    """The sum over the outputs of weight · loss; with several losses each also has a running mean for the logs."""
+    """The sum over the outputs of weight · loss; with several losses each also has a running mean for the
+    logs."""
 
     def __init__(self, loss: Any, weights: Any, layer_names: Sequence[str]):
         if weights is not None and not isinstance(weights, (list, tuple, dict, int, float)):
@@ -113,7 +116,8 @@ class CompiledLoss:
                 continue
             value = function(targets[i], outputs.tensors[i], sample_weight=weights[i])
             if i in self._tracker_of:
-                # Keras knows the batch size only when it runs eagerly; traced, each batch counts the same here.
+                # Keras knows the batch size only when it runs eagerly; traced, each batch counts the same
+                # here.
                 count = None if current_graph() is not None else float(outputs.tensors[i].shape[0])
                 self._tracker_of[i].update_state(value, sample_weight=count)
             if self._factors[i] is not None:
@@ -251,7 +255,8 @@ def _log_name(prefix: str | None, name: str) -> str:
 
 
 def _targets(y: Any, outputs: Outputs, wanted: Sequence[Any] | None) -> list[Any]:
-    """The target of each output. Where only some outputs have a loss, targets may be given for those alone."""
+    """The target of each output. Where only some outputs have a loss, targets may be given for those
+    alone."""
     if wanted is not None and not isinstance(y, Mapping):
         entries = list(y) if isinstance(y, (list, tuple)) else [y]
         with_loss = [i for i, function in enumerate(wanted) if function is not None]

@@ -1,8 +1,8 @@
-"""Layer: weights and a computation, called on tensors (computes), on symbolic values (adds nodes) or on KerasTensors
-(draws a model).
+"""Layer: weights and a computation, called on tensors (computes), on symbolic values (adds nodes) or on
+KerasTensors (draws a model).
 
-Attributes that are layers, variables, or lists of them are found and tracked in the order they were set, which is the
-order of `weights`. It knows nothing of training.
+Attributes that are layers, variables, or lists of them are found and tracked in the order they were set,
+which is the order of `weights`. It knows nothing of training.
 """
 
 from __future__ import annotations
@@ -360,7 +360,8 @@ class Layer:
                     got=f"{type(leaf).__name__} {leaf!r}"[:100],
                     wanted="a tensor, an array, or keras.Input(...) and what layers make of it",
                     fix="connect layers by calling each on the output of the one before: "
-                    "x = keras.Input(shape=(784,)); y = keras.layers.Dense(10)(x); pass other arguments by name",
+                    "x = keras.Input(shape=(784,)); y = keras.layers.Dense(10)(x); "
+                    "pass other arguments by name",
                 )
 
     def _naming(self, error: MinigraphError, args: tuple) -> MinigraphError:

@@ -1,4 +1,5 @@
-"""Models as plain data (Keras's config format) and back: layers, and for functional models how they are connected."""
+"""Models as plain data (Keras's config format) and back: layers, and for functional models how they are
+connected."""
 
 from __future__ import annotations
 
@@ -44,6 +45,7 @@ def deserialize_layer(config: Any, custom_objects: Mapping[str, Any] | None = No
 
 
 def sequential_config(model: Any) -> dict:
+    """The configuration of a Sequential model: its name and its layers'."""
     config = {
         "name": model.name,
         "trainable": model.trainable,
@@ -58,6 +60,7 @@ def sequential_config(model: Any) -> dict:
 def sequential_from_config(
     kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
 ) -> Any:
+    """A Sequential model from its configuration."""
     model = kind(
         [deserialize_layer(layer, custom_objects) for layer in config["layers"]], name=config.get("name")
     )
@@ -123,6 +126,7 @@ def _place(tensor: KerasTensor, numbers: Mapping[int, int]) -> list:
 def functional_from_config(
     kind: type, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
 ) -> Any:
+    """A functional model from its configuration."""
     layers = {entry["name"]: deserialize_layer(entry, custom_objects) for entry in config["layers"]}
     outputs: dict[tuple, list] = {}
     for name, layer in layers.items():

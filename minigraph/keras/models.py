@@ -1,4 +1,5 @@
-"""Models: subclassed, functional and Sequential. A model is a layer that can be trained (`training.Trainer`)."""
+"""Models: subclassed, functional and Sequential. A model is a layer that can be trained
+(`training.Trainer`)."""
 
 from __future__ import annotations
 
@@ -173,7 +174,8 @@ class Functional(Model):
         self.outputs: list[KerasTensor] = flatten(outputs)
         self._layer_calls: list[LayerCall] = calls_between(self.inputs, self.outputs)
         self._layers: list[Layer] = layers_between(self.inputs, self.outputs)
-        #: The layers that make the outputs, in order: what losses and metrics of several outputs are called after.
+        #: The layers that make the outputs, in order: what losses and metrics of several outputs are called
+        #: after.
         self.output_names: list[str] = [x.call.layer.name for x in self.outputs if x.call is not None]
         names = [layer.name for layer in self._layers]
         for name in names:

@@ -1,8 +1,8 @@
 """Where a NaN in training came from: a state to go back to, and what was done since.
 
-The state (weights, optimizer, metrics, seeds) is copied now and then, so seldom that copying costs no more than a hundredth
-of the training. When the loss is no longer finite, the steps since the copy are taken again one by one, and the first bad
-step op by op. It does not know what a step does.
+The state (weights, optimizer, metrics, seeds) is copied now and then, so seldom that copying costs no more
+than a hundredth of the training. When the loss is no longer finite, the steps since the copy are taken again
+one by one, and the first bad step op by op. It does not know what a step does.
 """
 
 from __future__ import annotations

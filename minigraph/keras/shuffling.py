@@ -13,7 +13,8 @@ from minigraph.ops.streams import global_seed
 class Passes:
     """Passes over `count` samples in batches of `batch`, cut into epochs.
 
-    An epoch is one pass in an order of its own; with `steps` per epoch the next epoch goes on where the last one stopped.
+    An epoch is one pass in an order of its own; with `steps` per epoch the next epoch goes on where the last
+    one stopped.
     """
 
     def __init__(self, count: int, batch: int, shuffle: bool, steps: int | None = None):
@@ -36,8 +37,8 @@ class Passes:
 def epoch_order(count: int) -> np.ndarray:
     """A permutation of `count` samples (int64). Do not write to it.
 
-    After `keras.utils.set_random_seed(s)` TensorFlow draws the same permutation for every epoch (its dataset restarts the
-    same op), and so does this. Without a seed every call draws another.
+    After `keras.utils.set_random_seed(s)` TensorFlow draws the same permutation for every epoch (its dataset
+    restarts the same op), and so does this. Without a seed every call draws another.
     """
     seed = global_seed()
     if seed is None:

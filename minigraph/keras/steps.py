@@ -1,7 +1,7 @@
 """The steps of a model (train, test, predict) as programs: traced once per kind of data, compiled, run.
 
-On arrays a program gathers its own batch by a running position, so that many steps are one native call. What a step does
-is the model's business (`train_step` and its siblings); when to run which is that of `training`.
+On arrays a program gathers its own batch by a running position, so that many steps are one native call. What
+a step does is the model's business (`train_step` and its siblings); when to run which is that of `training`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ class Trace:
 
     Attributes:
         graph: its nodes.
-        inputs: the placeholders of the data, in the order of `flatten`, then (for steps over arrays) of the row order.
+        inputs: the placeholders of the data, in the order of `flatten`, then (for steps over arrays) of the
+        row order.
         result: what the step returned, of symbolic values.
         position: for steps over arrays, the variable that says at which row the next batch starts.
     """
 
     def __init__(self, step: Callable, kind: str, nest: Any, rows: tuple[int, int] | None = None):
-        """Trace `step` on data like `nest`; `rows` = (samples, batch size) makes it gather its batch itself."""
+        """Trace `step` on data like `nest`; `rows` = (samples, batch size) makes it gather its batch
+        itself."""
         self.kind = kind
         self.graph = graph = Graph(f"{kind}_step")
         graph.lazy_variables = False
@@ -137,7 +139,8 @@ class Steps:
         return found
 
     def on_rows(self, kind: str, data: ArrayData, batch: int, results: bool) -> Step:
-        """The step that takes the next `batch` rows of `data`; run it on the arrays and the order of the rows."""
+        """The step that takes the next `batch` rows of `data`; run it on the arrays and the order of the
+        rows."""
         key = (kind, _structure(data.nest), *map(_spec, data.arrays), data.count, batch, results)
         found = self._found.get(key)
         if found is None:

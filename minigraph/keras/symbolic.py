@@ -1,7 +1,7 @@
 """KerasTensor: the placeholder layers are called on to draw a model, and the record of those calls.
 
-A KerasTensor has a shape with None for the batch and remembers the layer call that made it; a functional model is the
-record between its inputs and its outputs. It knows nothing of graphs or numbers.
+A KerasTensor has a shape with None for the batch and remembers the layer call that made it; a functional
+model is the record between its inputs and its outputs. It knows nothing of graphs or numbers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class KerasTensor:
         return self.call.layer, self.call.number, self.index
 
     def __repr__(self) -> str:
-        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse=False, ragged=False, name={self.name}>"
+        return (
+            f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse=False, ragged=False, "
+            f"name={self.name}>"
+        )
 
     def _no_numbers(self, wanted: str):
         raise InvalidArgumentError(
@@ -56,13 +59,14 @@ class KerasTensor:
             where=f"KerasTensor {self.name!r}",
             got=repr(self),
             wanted="layers called on it, keras.ops, or operators and indexing",
-            fix="wrap other computation in a layer: keras.layers.Lambda(lambda x: ...)(tensor), or a Layer subclass",
+            fix="wrap other computation in a layer: keras.layers.Lambda(lambda x: ...)(tensor), "
+            "or a Layer subclass",
         )
 
     def __array__(self, dtype=None, copy=None):
         self._no_numbers("an array")
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         self._no_numbers("a truth value")
 
     def __float__(self):
@@ -147,8 +151,8 @@ def calls_between(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor])
 def layers_between(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> list[Any]:
     """The layers from `inputs` to `outputs` in Keras's order, which is that of a model's weights.
 
-    A layer farther from the outputs (counted along the longest path) comes first; of layers equally far, the one that is
-    met first on the way back from the outputs.
+    A layer farther from the outputs (counted along the longest path) comes first; of layers equally far, the
+    one that is met first on the way back from the outputs.
     """
     order, met = _visit(inputs, outputs)
     distance: dict[int, int] = {}
@@ -168,8 +172,8 @@ def layers_between(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]
 def _visit(
     inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]
 ) -> tuple[list[LayerCall], dict[int, int]]:
-    """Walk back from the outputs: the calls met (those of Input too) in an order they can run in, and when each layer
-    was met first.
+    """Walk back from the outputs: the calls met (those of Input too) in an order they can run in, and when
+    each layer was met first.
     """
     given = {id(x) for x in inputs}
     order: list[LayerCall] = []

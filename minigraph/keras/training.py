@@ -1,8 +1,8 @@
 """Training: compile, fit, evaluate, predict.
 
-A training step (forward, loss, backward, optimizer, metrics) is traced once from `train_step` and becomes one program (see
-`steps`). On arrays the whole epoch is one native call that comes back only for progress and callbacks. Anything that
-yields batches runs the same step on one batch at a time.
+A training step (forward, loss, backward, optimizer, metrics) is traced once from `train_step` and becomes one
+program (see `steps`). On arrays the whole epoch is one native call that comes back only for progress and
+callbacks. Anything that yields batches runs the same step on one batch at a time.
 """
 
 from __future__ import annotations
@@ -87,11 +87,14 @@ class Trainer:
         """Say how to train: optimizer, loss and metrics, by name or object.
 
         Args:
-            loss, loss_weights, metrics, weighted_metrics: for several outputs one entry per output, as a list in their
+            loss, loss_weights, metrics, weighted_metrics: for several outputs one entry per output, as a list
+            in their
                 order or a dict by their names.
-            run_eagerly: run the steps op by op, so that Python code in them (print, a debugger) is reached each time.
+            run_eagerly: run the steps op by op, so that Python code in them (print, a debugger) is reached
+            each time.
             steps_per_execution: call the hooks of batches only after this many.
-            jit_compile, auto_scale_loss: accepted for Keras scripts; minigraph always compiles, and computes in the
+            jit_compile, auto_scale_loss: accepted for Keras scripts; minigraph always compiles, and computes
+            in the
                 layers' dtype, where losses need no scaling.
         """
         _refuse("compile", unknown)
@@ -131,7 +134,8 @@ class Trainer:
                 where=f"model {self.name!r}",
                 got=f"{method}() on a model without optimizer and loss",
                 wanted="a compiled model",
-                fix="model.compile(optimizer='adam', loss='sparse_categorical_crossentropy', metrics=['accuracy'])",
+                fix="model.compile(optimizer='adam', loss='sparse_categorical_crossentropy', "
+                "metrics=['accuracy'])",
             )
 
     @property
@@ -145,7 +149,8 @@ class Trainer:
         return found + self._own_metrics()
 
     def _own_metrics(self) -> list:
-        """Metrics set as attributes of the model or of its layers (models inside keep theirs to themselves)."""
+        """Metrics set as attributes of the model or of its layers (models inside keep theirs to
+        themselves)."""
         return [
             m
             for layer in self._flatten_layers()
@@ -163,7 +168,8 @@ class Trainer:
 
     # -- one step, in public ops: override train_step to do something else
     def train_step(self, data: Any) -> dict:
-        """One training step on a batch: forward, loss, gradients, update, metrics. Traced into one program."""
+        """One training step on a batch: forward, loss, gradients, update, metrics. Traced into one
+        program."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
             y_pred = self._forward(x, training=True)
@@ -192,7 +198,8 @@ class Trainer:
         return self._forward(unpack_x_y_sample_weight(data)[0], training=False)
 
     def _forward(self, x: Any, training: bool) -> Any:
-        # A model whose `call` has no `training` is always called without, as in Keras: dropout in it does nothing.
+        # A model whose `call` has no `training` is always called without, as in Keras: dropout in it does
+        # nothing.
         return self(x, training=training) if self._wants("training") else self(x)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True):
@@ -462,8 +469,8 @@ class Trainer:
             logs, done = self._train_epoch(data, passes, batch, steps_per_epoch, callbacks, rewind)
             if done < (steps_per_epoch or 1) and not self.stop_training:
                 warnings.warn(
-                    f"the data ran out after {done} of {steps_per_epoch or 'the'} steps of epoch {epoch + 1}: it "
-                    "must have batches for all epochs, or be repeated with .repeat()",
+                    f"the data ran out after {done} of {steps_per_epoch or 'the'} steps of epoch "
+                    f"{epoch + 1}: it must have batches for all epochs, or be repeated with .repeat()",
                     stacklevel=2,
                 )
             if done == 0:
@@ -730,7 +737,9 @@ _OLD_ARGUMENTS = {
     "nb_epoch": "it is called epochs",
     "show_accuracy": "pass metrics=['accuracy'] to compile",
     "sample_weight_mode": "pass sample_weight to fit",
-    **dict.fromkeys(("workers", "use_multiprocessing", "max_queue_size"), "leave it out: data is read in this process"),
+    **dict.fromkeys(
+        ("workers", "use_multiprocessing", "max_queue_size"), "leave it out: data is read in this process"
+    ),
 }
 
 
@@ -765,7 +774,8 @@ def _batches(
 
 
 def _last_step(done: int, per_hook: int) -> int:
-    """The number of the last step of the group the hooks were called for, counted as if the group were full."""
+    """The number of the last step of the group the hooks were called for, counted as if the group were
+    full."""
     return -(-done // per_hook) * per_hook - 1
 
 

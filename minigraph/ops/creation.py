@@ -15,6 +15,7 @@ import numpy as np
 from minigraph.dtypes import as_dtype, bool_, float32, float64, int32, int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Value, current_graph
+from minigraph.ops import dispatch
 from minigraph.ops.arguments import (
     Arguments,
     LikeOp,
@@ -24,7 +25,6 @@ from minigraph.ops.arguments import (
     sizes_of,
     static_int,
 )
-from minigraph.ops import dispatch
 from minigraph.ops.dispatch import apply1, convert, convert_pair, import_tensor
 from minigraph.ops.joining import concat
 from minigraph.ops.registry import OPS
@@ -188,7 +188,8 @@ def constant(value: Any, dtype=None, shape=None, name: str = "Const") -> Tensor:
 
 
 def _own(tensor: Tensor, value: Any) -> Tensor:
-    """Plain numbers of one value share a tensor; a constant is one of its own, so that a tape can watch it alone."""
+    """Plain numbers of one value share a tensor; a constant is one of its own, so that a tape can watch it
+    alone."""
     return dispatch.eager_tensor(np.array(tensor)) if isinstance(value, (bool, int, float)) else tensor
 
 

@@ -20,17 +20,20 @@ from minigraph.tensor import Tensor
 
 #: Installed by minigraph.run.eager: (op, inputs, attrs) -> list of eager tensors.
 execute_eagerly: Callable[[Op, Sequence[Tensor], dict], list[Tensor]]
-#: Installed by minigraph.run.eager: (op, inputs) -> the one output, or None when this is not a call seen before.
+#: Installed by minigraph.run.eager: (op, inputs) -> the one output, or None when this is not a call seen
+#: before.
 execute_known: Callable[[Op, Sequence[Tensor]], Tensor | None]
 #: Installed by minigraph.run.eager: (array, dtype) -> eager tensor. The array is not copied.
 eager_tensor: Callable[[np.ndarray], Tensor]
 
 
-def apply(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name: str | None = None) -> list[Tensor]:
+def apply(
+    name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name: str | None = None
+) -> list[Tensor]:
     """Call op `name` on tensors; returns its outputs.
 
-    Inputs must be tensors already (see `convert_all`). In a graph, eager inputs become constants of that graph and
-    values of an enclosing graph are captured.
+    Inputs must be tensors already (see `convert_all`). In a graph, eager inputs become constants of that
+    graph and values of an enclosing graph are captured.
     """
     op = OPS[name]
     graph = current_graph()
@@ -50,7 +53,9 @@ def apply(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name
     return list(graph.add(op, values, attrs, specs, node_name).outputs)
 
 
-def apply1(name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name: str | None = None) -> Tensor:
+def apply1(
+    name: str, inputs: Sequence[Any], attrs: dict | None = None, node_name: str | None = None
+) -> Tensor:
     """`apply` for an op with one output."""
     # Eager calls on small tensors cost mostly Python, so they take the shortest way through here.
     if not attrs and not graph_stack.stack:
@@ -68,7 +73,8 @@ def _naming(error, node_name: str | None):
 
 
 def import_tensor(graph: Graph, tensor: Tensor) -> Value:
-    """`tensor` as a value of `graph`: itself, a constant for an eager tensor, or a capture from an enclosing graph."""
+    """`tensor` as a value of `graph`: itself, a constant for an eager tensor, or a capture from an enclosing
+    graph."""
     if isinstance(tensor, Value):
         if tensor.graph is graph:
             return tensor
@@ -113,17 +119,21 @@ def _capture(graph: Graph, tensor: Value) -> Value:
     if enclosing is None:
         if tensor.graph.outer is not None:
             raise InvalidArgumentError(
-                f"tensor {tensor.name!r} only exists inside the branch or loop that made it", where=f"graph {graph.name!r}",
+                f"tensor {tensor.name!r} only exists inside the branch or loop that made it",
+                where=f"graph {graph.name!r}",
                 got=f"a tensor of {tensor.graph.name!r}, made at {tensor.node.source}",
                 wanted="a result of the branch or a variable of the loop",
-                fix="give it a name that exists before the loop and assign to it there; a list that grows in a loop on "
-                    "tensors cannot be: set rows of a tensor with tf.tensor_scatter_nd_update")
+                fix="give it a name that exists before the loop and assign to it there; a list that grows in "
+                "a loop on tensors cannot be: set rows of a tensor with tf.tensor_scatter_nd_update",
+            )
         raise InvalidArgumentError(
-            f"tensor {tensor.name!r} belongs to another graph", where=f"graph {graph.name!r}",
+            f"tensor {tensor.name!r} belongs to another graph",
+            where=f"graph {graph.name!r}",
             got=f"a tensor of graph {tensor.graph.name!r}",
             wanted=f"tensors of graph {graph.name!r}, eager tensors or NumPy arrays",
-            fix="build both in the same `with graph.as_default():`; a tensor made inside a @tf.function must be "
-                "returned from it, not kept in a global or attribute")
+            fix="build both in the same `with graph.as_default():`; a tensor made inside a @tf.function must "
+            "be returned from it, not kept in a global or attribute",
+        )
     if tensor.node.op.name == "const" and id(tensor) not in enclosing.watched:
         # A constant stays one, so that shapes made of it are known inside too.
         return import_tensor(graph, tensor.node.attrs["value"])
@@ -147,8 +157,9 @@ _SCALARS: dict[tuple, Tensor] = {}
 def convert(value: Any, dtype: DType | None = None, hint: DType | None = None, name: str = "value") -> Tensor:
     """`value` as a tensor, following TensorFlow's rules.
 
-    Python numbers take `dtype`, else `hint` when it can hold them, else float32/int32; NumPy arrays keep their dtype
-    unless `dtype` or `hint` says otherwise. Tensors pass through; a different `dtype` is an error, never a silent cast.
+    Python numbers take `dtype`, else `hint` when it can hold them, else float32/int32; NumPy arrays keep
+    their dtype unless `dtype` or `hint` says otherwise. Tensors pass through; a different `dtype` is an
+    error, never a silent cast.
 
     Raises:
         DTypeError, ShapeError: with the argument's name.

@@ -18,8 +18,13 @@ def _swap(shape):
 def _matmul_shape(op: str, a, b, attrs) -> TensorShape:
     for which, shape in (("a", a), ("b", b)):
         if len(shape) < 2:
-            raise ShapeError(f"{op}: {which} must be a matrix", where=f"op {op}", got=f"{which} of shape {shape}",
-                             wanted="at least 2 axes (rows, columns)", fix=f"add an axis: {which}[:, None] or {which}[None, :]")
+            raise ShapeError(
+                f"{op}: {which} must be a matrix",
+                where=f"op {op}",
+                got=f"{which} of shape {shape}",
+                wanted="at least 2 axes (rows, columns)",
+                fix=f"add an axis: {which}[:, None] or {which}[None, :]",
+            )
     a = _swap(a) if attrs.get("transpose_a") else a
     b = _swap(b) if attrs.get("transpose_b") else b
     if a[-1] != b[-2] and None not in (a[-1], b[-2]):
@@ -53,7 +58,10 @@ class Matmul(Op):
         elif not tb:
             da, db = matmul(b, dy, transpose_b=True), matmul(a, dy)
         else:
-            da, db = matmul(b, dy, transpose_a=True, transpose_b=True), matmul(dy, a, transpose_a=True, transpose_b=True)
+            da, db = (
+                matmul(b, dy, transpose_a=True, transpose_b=True),
+                matmul(dy, a, transpose_a=True, transpose_b=True),
+            )
         return unbroadcast(da, a), unbroadcast(db, b)
 
     def has_kernel(self, node):
@@ -68,7 +76,9 @@ class Matmul(Op):
         return [np.matmul(a, b)]
 
     def tensorflow(self, tf, inputs, attrs):
-        return tf.matmul(*inputs, transpose_a=bool(attrs.get("transpose_a")), transpose_b=bool(attrs.get("transpose_b")))
+        return tf.matmul(
+            *inputs, transpose_a=bool(attrs.get("transpose_a")), transpose_b=bool(attrs.get("transpose_b"))
+        )
 
 
 def emit_matmul(emitter, node, bias, activation: str | None) -> None:
@@ -88,9 +98,26 @@ def emit_matmul(emitter, node, bias, activation: str | None) -> None:
     else:
         a_ref, a_batched = _batched(emitter, a, a_ref, batch_shape)
         b_ref, b_batched = _batched(emitter, b, b_ref, batch_shape)
-    emitter.calls(matmul_calls(
-        a_ref, b_ref, emitter.out(out), emitter.ref(bias) if bias is not None else 0, batch, rows, columns, inner, ta, tb,
-        activation, out.dtype.name, emitter.threads, emitter.scratch, shared_a=not a_batched, shared_b=not b_batched))
+    emitter.calls(
+        matmul_calls(
+            a_ref,
+            b_ref,
+            emitter.out(out),
+            emitter.ref(bias) if bias is not None else 0,
+            batch,
+            rows,
+            columns,
+            inner,
+            ta,
+            tb,
+            activation,
+            out.dtype.name,
+            emitter.threads,
+            emitter.scratch,
+            shared_a=not a_batched,
+            shared_b=not b_batched,
+        )
+    )
 
 
 def _batched(emitter, value, ref, batch_shape):
@@ -104,8 +131,11 @@ def _batched(emitter, value, ref, batch_shape):
     from minigraph.ops.elementwise import broadcast_strides
     shape = (*batch_shape, *value.shape[-2:])
     full = emitter.scratch(int(np.prod(shape)) * value.dtype.size)
-    emitter.calls(copy_strided_calls(ref, full, shape, broadcast_strides(value.shape, shape), value.dtype.size,
-                                     emitter.threads))
+    emitter.calls(
+        copy_strided_calls(
+            ref, full, shape, broadcast_strides(value.shape, shape), value.dtype.size, emitter.threads
+        )
+    )
     return full, True
 
 
@@ -156,9 +186,20 @@ class Dense(Op):
         return tf.nn.relu(y) if attrs.get("activation") == "relu" else y
 
 
-def matmul(a, b, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False, adjoint_b: bool = False,
-           a_is_sparse: bool = False, b_is_sparse: bool = False, output_type=None, grad_a: bool = False,
-           grad_b: bool = False, name: str | None = None):
+def matmul(
+    a,
+    b,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    output_type=None,
+    grad_a: bool = False,
+    grad_b: bool = False,
+    name: str | None = None,
+):
     """The matrix product of the last two axes; earlier axes are a batch and broadcast.
 
     Args:
@@ -171,11 +212,20 @@ def matmul(a, b, transpose_a: bool = False, transpose_b: bool = False, adjoint_a
     >>> tf.matmul([[5., 8.], [3., 9.]], [[4.], [2.]]).numpy().tolist()
     [[36.0], [30.0]]
     """
-    for argument, given in (("a_is_sparse", a_is_sparse), ("b_is_sparse", b_is_sparse), ("output_type", output_type),
-                            ("grad_a", grad_a), ("grad_b", grad_b)):
+    for argument, given in (
+        ("a_is_sparse", a_is_sparse),
+        ("b_is_sparse", b_is_sparse),
+        ("output_type", output_type),
+        ("grad_a", grad_a),
+        ("grad_b", grad_b),
+    ):
         if given:
-            raise UnsupportedError(f"matmul: {argument} is not supported", where="op matmul", got=f"{argument}={given!r}",
-                                   fix=f"leave {argument} out")
+            raise UnsupportedError(
+                f"matmul: {argument} is not supported",
+                where="op matmul",
+                got=f"{argument}={given!r}",
+                fix=f"leave {argument} out",
+            )
     a, b = convert_pair(a, b, "matmul")
     if (adjoint_a or adjoint_b) and a.dtype.is_complex:
         raise UnsupportedError("matmul: adjoints of complex matrices are not supported", where="op matmul",

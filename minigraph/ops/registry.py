@@ -33,12 +33,14 @@ NATIVE_FLOATS = ("float32", "float64")
 
 
 class Op:
-    """Base of all operations. Subclassing registers one instance under `name` (the class name in snake case)."""
+    """Base of all operations. Subclassing registers one instance under `name` (the class name in snake
+    case)."""
 
     name: ClassVar[str] = ""
     #: Fixed names of the inputs, for messages; the last one repeats.
     arguments: ClassVar[tuple[str, ...]] = ("x",)
-    #: Has effects besides its outputs (writes a variable, draws from a generator, prints): never dropped, never moved.
+    #: Has effects besides its outputs (writes a variable, draws from a generator, prints): never dropped,
+    #: never moved.
     stateful: ClassVar[bool] = False
     #: Output i is the memory of input i, seen with another shape or name.
     is_alias: ClassVar[bool] = False
@@ -48,7 +50,8 @@ class Op:
     in_place: ClassVar[bool] = False
     #: Whether `infer` gives exactly the node's specs (not so where shapes depend on numbers).
     checks_shape: ClassVar[bool] = True
-    #: Eager calls are computed by the reference: the attributes differ from call to call (x[i]), or NumPy is as fast.
+    #: Eager calls are computed by the reference: the attributes differ from call to call (x[i]), or NumPy is
+    #: as fast.
     eager_on_host: ClassVar[bool] = False
     #: Runs subgraphs (branches, a loop's body), which may use variables.
     has_subgraphs: ClassVar[bool] = False
@@ -75,16 +78,22 @@ class Op:
         """Output specs from input specs (sizes may be None while a graph is being built)."""
         raise NotImplementedError(self.name)
 
-    def infer_with_values(self, specs: Sequence[Spec], attrs: dict, values: Sequence[np.ndarray | None]) -> list[Spec]:
+    def infer_with_values(
+        self, specs: Sequence[Spec], attrs: dict, values: Sequence[np.ndarray | None]
+    ) -> list[Spec]:
         """Like `infer`, for ops whose output shape depends on the numbers of an input (a shape tensor)."""
         return self.infer(specs, attrs)
 
-    def settle(self, inputs: Sequence, attrs: dict, values: Sequence[np.ndarray | None]) -> tuple[Sequence, dict]:
-        """Inputs and attributes once specialising knows the numbers of some inputs (None where it does not)."""
+    def settle(
+        self, inputs: Sequence, attrs: dict, values: Sequence[np.ndarray | None]
+    ) -> tuple[Sequence, dict]:
+        """Inputs and attributes once specialising knows the numbers of some inputs (None where it does
+        not)."""
         return inputs, attrs
 
     def is_first_input(self, specs: Sequence[Spec], attrs: dict) -> bool:
-        """Whether, for these settled inputs, the output is the first input unchanged: then nothing needs to run."""
+        """Whether, for these settled inputs, the output is the first input unchanged: then nothing needs to
+        run."""
         return False
 
     # -- derivative
@@ -93,8 +102,11 @@ class Op:
 
         `call` has `inputs`, `outputs` and `attrs`: a graph node or a tape's record of an eager call.
         """
-        raise UnconnectedError(f"{self.name} has no gradient rule", where=f"op {self.name}",
-                               fix="write one with tf.custom_gradient, or keep this op out of the path to the loss")
+        raise UnconnectedError(
+            f"{self.name} has no gradient rule",
+            where=f"op {self.name}",
+            fix="write one with tf.custom_gradient, or keep this op out of the path to the loss",
+        )
 
     # -- effects
     def writes(self, node: Node) -> Sequence:
@@ -147,7 +159,9 @@ class Op:
 
     def show_attr(self, key: str, value) -> str:
         if isinstance(value, np.ndarray):
-            return np.array2string(value, threshold=6, edgeitems=2, precision=4, separator=", ").replace("\n", "")
+            return np.array2string(value, threshold=6, edgeitems=2, precision=4, separator=", ").replace(
+                "\n", ""
+            )
         return str(getattr(value, "name", value))
 
     def same_dtype(self, specs: Sequence[Spec]) -> None:

@@ -94,9 +94,13 @@ class _Write(Op, abstract=True):
     def infer(self, specs, attrs):
         variable = attrs["variable"]
         if tuple(specs[0].shape) != tuple(variable.shape) and specs[0].shape.is_fully_defined():
-            raise ShapeError(f"{self.name}: the value does not have the variable's shape",
-                             where=f"variable {variable.name!r}", got=str(specs[0].shape), wanted=str(variable.shape),
-                             fix="reshape the value, or create the variable with that shape")
+            raise ShapeError(
+                f"{self.name}: the value does not have the variable's shape",
+                where=f"variable {variable.name!r}",
+                got=str(specs[0].shape),
+                wanted=str(variable.shape),
+                fix="reshape the value, or create the variable with that shape",
+            )
         return [variable.spec]
 
     def writes(self, node):
@@ -178,15 +182,21 @@ def placeholder(dtype, shape=None, name: str | None = None) -> Value:
     """A node whose numbers are fed at each `Session.run` (TensorFlow 1).
 
     Args:
-        shape: sizes of None take whatever is fed. Without a shape the node counts as a scalar while the graph is built;
+        shape: sizes of None take whatever is fed. Without a shape the node counts as a scalar while the graph
+        is built;
             element-wise ops and full reductions of it can be fed arrays all the same.
     """
     from minigraph.errors import UnsupportedError
     graph = current_graph() or default_graph()
     spec = spec_of(tuple(None if n in (None, -1) else int(n) for n in shape or ()), as_dtype(dtype))
     if any(s is not None and s < 0 for s in spec.shape):
-        raise UnsupportedError("a placeholder's sizes must be None or at least 0", where="tf.placeholder", got=str(shape),
-                               wanted="sizes like [None, 784]", fix="use None for a size that varies")
+        raise UnsupportedError(
+            "a placeholder's sizes must be None or at least 0",
+            where="tf.placeholder",
+            got=str(shape),
+            wanted="sizes like [None, 784]",
+            fix="use None for a size that varies",
+        )
     attrs = {"_any_shape": True} if shape is None else {}
     return graph.add(OPS["placeholder"], (), attrs, [spec], name or "Placeholder").outputs[0]
 

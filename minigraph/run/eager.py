@@ -34,7 +34,11 @@ class EagerTensor(Tensor):
     def view(self) -> np.ndarray:
         """The numbers as an array over the tensor's own memory; do not write to it."""
         block = self.block
-        if type(block) is np.ndarray and block.dtype == self.spec.dtype.numpy_dtype and block.shape == self.spec.shape:
+        if (
+            type(block) is np.ndarray
+            and block.dtype == self.spec.dtype.numpy_dtype
+            and block.shape == self.spec.shape
+        ):
             return block
         return memory.as_array(block, self.spec)
 
@@ -60,8 +64,13 @@ class EagerTensor(Tensor):
     def _scalar(self, kind: str):
         if self.spec.size != 1:
             from minigraph.errors import ShapeError
-            raise ShapeError(f"a tensor of {self.spec.size} elements is not one {kind}", got=f"shape {self.shape}",
-                             wanted="exactly one element", fix="reduce it first (tf.reduce_all, tf.reduce_sum, ...) or index it")
+
+            raise ShapeError(
+                f"a tensor of {self.spec.size} elements is not one {kind}",
+                got=f"shape {self.shape}",
+                wanted="exactly one element",
+                fix="reduce it first (tf.reduce_all, tf.reduce_sum, ...) or index it",
+            )
         return self.view().reshape(())[()]
 
     def __bool__(self) -> bool:
@@ -119,7 +128,9 @@ def from_array(array: np.ndarray) -> EagerTensor:
     array = np.asarray(array)
     if not (array.flags.c_contiguous and array.flags.aligned):
         array = np.array(array, order="C")
-    return EagerTensor(spec_of(array.shape, as_dtype(array.dtype)), array, array.__array_interface__["data"][0])
+    return EagerTensor(
+        spec_of(array.shape, as_dtype(array.dtype)), array, array.__array_interface__["data"][0]
+    )
 
 
 class VariableRead(EagerTensor):
@@ -209,14 +220,16 @@ def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
     return outputs
 
 
-#: (op, specs of its inputs) -> what `execute_known` needs of the program: its lock, operands, runner, control block,
+#: (op, specs of its inputs) -> what `execute_known` needs of the program: its lock, operands, runner, control
+#: block,
 #: the type of the output's block, the output's spec.
 _known: dict[tuple, tuple] = {}
 _addressof = ctypes.addressof
 
 
 def execute_known(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
-    """A call without attributes on one or two eager tensors of kinds seen before, in as few steps as Python allows.
+    """A call without attributes on one or two eager tensors of kinds seen before, in as few steps as Python
+    allows.
 
     None where that does not apply (and the first time, so that `execute` compiles it).
     """
@@ -277,8 +290,10 @@ def _learn(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
 
 def _single_op_program(op: Op, tensors: Sequence[EagerTensor], attrs: dict) -> Program:
     graph = Graph("eager")
-    placeholders = [graph.add(OPS["placeholder"], (), {}, [t.spec], "xyzw"[i] if i < 4 else f"x{i}").outputs[0]
-                    for i, t in enumerate(tensors)]
+    placeholders = [
+        graph.add(OPS["placeholder"], (), {}, [t.spec], "xyzw"[i] if i < 4 else f"x{i}").outputs[0]
+        for i, t in enumerate(tensors)
+    ]
     with eagerly():
         specs = op.infer_with_values([t.spec for t in tensors], attrs, [
             t.view() if t.spec.size is not None and t.spec.size <= 64 else None for t in tensors])

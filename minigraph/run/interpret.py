@@ -1,6 +1,7 @@
 """Running a graph node by node with eager ops, so that open tapes and recorders see every one of them.
 
-Slower than a program and equal to it; a function called under an outer GradientTape is differentiated this way.
+Slower than a program and equal to it; a function called under an outer GradientTape is differentiated this
+way.
 """
 
 from __future__ import annotations

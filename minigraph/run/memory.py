@@ -1,4 +1,5 @@
-"""Memory for eager tensors: a block and its address, obtained faster than NumPy can say where an array lies."""
+"""Memory for eager tensors: a block and its address, obtained faster than NumPy can say where an array
+lies."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def bad_number(tensor: Tensor | Variable | np.ndarray) -> str | None:
 
 
 def first_non_finite(graph: Graph, feeds: Mapping[Value, np.ndarray]) -> str | None:
-    """Run `graph` op by op; returns a description of the first op whose output is not finite though its inputs are.
+    """Run `graph` op by op; returns a description of the first op whose output is not finite though its
+    inputs are.
 
     Ops that write variables really write them: restore state afterwards.
     """
@@ -58,7 +59,9 @@ def first_non_finite(graph: Graph, feeds: Mapping[Value, np.ndarray]) -> str | N
         return f"op {node.op.name} in {node.name!r}{of}{line}"
 
     try:
-        interpret(graph, {value: dispatch.eager_tensor(np.array(a)) for value, a in feeds.items()}, on_node=look)
+        interpret(
+            graph, {value: dispatch.eager_tensor(np.array(a)) for value, a in feeds.items()}, on_node=look
+        )
     except _Found as found:
         return found.text
     return None

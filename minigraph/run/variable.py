@@ -1,7 +1,7 @@
 """Variables: named memory that programs and eager code read and write.
 
-Reading does not copy: an eager read shares the variable's memory until someone is about to write it, and then the
-variable moves to memory of its own. Programs are told by `memory_epoch` that an address changed.
+Reading does not copy: an eager read shares the variable's memory until someone is about to write it, and then
+the variable moves to memory of its own. Programs are told by `memory_epoch` that an address changed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from kernels.tape import aligned_empty
-from minigraph.dtypes import DType, as_dtype
+from minigraph.dtypes import as_dtype
 from minigraph.errors import FailedPreconditionError, ShapeError
 from minigraph.graph import Graph, Value, current_graph, eagerly
 from minigraph.ops.dispatch import apply1, convert, import_tensor
 from minigraph.ops.registry import OPS
-from minigraph.spec import Spec, spec_of
+from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 
 
@@ -49,20 +49,51 @@ class Variable(Tensor):
     array([2., 3.], dtype=float32)
     """
 
-    __slots__ = ("spec", "name", "trainable", "_array", "_readers", "initializer_value", "_initializer", "graph",
-                 "constraint", "__weakref__", "__dict__")
+    __slots__ = (
+        "spec",
+        "name",
+        "trainable",
+        "_array",
+        "_readers",
+        "initializer_value",
+        "_initializer",
+        "graph",
+        "constraint",
+        "__weakref__",
+        "__dict__",
+    )
 
-    def __init__(self, initial_value: Any = None, trainable: bool = True, validate_shape: bool = True,
-                 caching_device=None, name: str | None = None, variable_def=None, dtype=None, import_scope=None,
-                 constraint: Callable | None = None, synchronization=None, aggregation=None,
-                 shape: Sequence[int] | None = None):
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool = True,
+        validate_shape: bool = True,
+        caching_device=None,
+        name: str | None = None,
+        variable_def=None,
+        dtype=None,
+        import_scope=None,
+        constraint: Callable | None = None,
+        synchronization=None,
+        aggregation=None,
+        shape: Sequence[int] | None = None,
+    ):
         from minigraph.errors import UnsupportedError
-        for argument, given, neutral in (("validate_shape", validate_shape, True), ("caching_device", caching_device, None),
-                                         ("variable_def", variable_def, None), ("import_scope", import_scope, None),
-                                         ("synchronization", synchronization, None), ("aggregation", aggregation, None)):
+
+        for argument, given, neutral in (
+            ("validate_shape", validate_shape, True),
+            ("caching_device", caching_device, None),
+            ("variable_def", variable_def, None),
+            ("import_scope", import_scope, None),
+            ("synchronization", synchronization, None),
+            ("aggregation", aggregation, None),
+        ):
             if given is not neutral:
-                raise UnsupportedError(f"tf.Variable: the argument {argument} is not supported", got=repr(given),
-                                       fix=f"leave {argument} out")
+                raise UnsupportedError(
+                    f"tf.Variable: the argument {argument} is not supported",
+                    got=repr(given),
+                    fix=f"leave {argument} out",
+                )
         graph = current_graph()
         self.graph: Graph | None = None
         self.name = name or "Variable"
@@ -93,19 +124,29 @@ class Variable(Tensor):
             if graph is not None:
                 graph.variables.append(self)
         if shape is not None and not _fits(tuple(shape), self.spec.shape):
-            raise ShapeError("a variable's initial value has another shape than asked for", where=f"variable {self.name!r}",
-                             got=str(self.spec.shape), wanted=str(tuple(shape)), fix="drop shape=, or reshape the value")
+            raise ShapeError(
+                "a variable's initial value has another shape than asked for",
+                where=f"variable {self.name!r}",
+                got=str(self.spec.shape),
+                wanted=str(tuple(shape)),
+                fix="drop shape=, or reshape the value",
+            )
 
     def _computed_now(self, value: Value) -> Tensor:
-        """The numbers of a symbolic initial value, where they do not depend on the arguments of a traced function."""
+        """The numbers of a symbolic initial value, where they do not depend on the arguments of a traced
+        function."""
         from minigraph.compile.specialize import needed_nodes
         from minigraph.run.interpret import interpret
         nodes = needed_nodes([value])
         if any(node.op.name == "placeholder" for node in nodes):
             raise FailedPreconditionError(
-                "a variable is created from a symbolic tensor", where=f"variable {self.name!r}", got=repr(value),
+                "a variable is created from a symbolic tensor",
+                where=f"variable {self.name!r}",
+                got=repr(value),
                 wanted="numbers, or a function that returns them",
-                fix="create variables outside @tf.function (in __init__ or at module level), or pass a function")
+                fix="create variables outside @tf.function (in __init__ or at module level), "
+                "or pass a function",
+            )
         return interpret(value.graph, {}, nodes)[id(value)]
 
     # -- memory
@@ -114,10 +155,13 @@ class Variable(Tensor):
         """The variable's memory. Raises FailedPreconditionError before it was initialised."""
         if self._array is None:
             raise FailedPreconditionError(
-                f"variable {self.name!r} is not initialised: it has no value yet", where=f"variable {self.name!r}",
-                got="a read before initialisation", wanted="an initialised variable",
+                f"variable {self.name!r} is not initialised: it has no value yet",
+                where=f"variable {self.name!r}",
+                got="a read before initialisation",
+                wanted="an initialised variable",
                 fix="run tf.global_variables_initializer() in the session first: "
-                    "sess.run(tf.global_variables_initializer())")
+                "sess.run(tf.global_variables_initializer())",
+            )
         return self._array
 
     def set_array(self, array: np.ndarray) -> None:
@@ -139,7 +183,9 @@ class Variable(Tensor):
     # -- reading
     def read_in_graph(self, graph: Graph) -> Value:
         """A node that reads the variable at this point of the graph."""
-        return graph.add(OPS["read_variable"], (), {"variable": self}, [self.spec], self.name.partition(":")[0]).outputs[0]
+        return graph.add(
+            OPS["read_variable"], (), {"variable": self}, [self.spec], self.name.partition(":")[0]
+        ).outputs[0]
 
     def value(self) -> Tensor:
         """The current numbers as a tensor."""

@@ -6,7 +6,17 @@ from collections.abc import Iterable
 
 from parity.case import Case
 from parity.cases import (
-    composites, elementwise, indexing, keras_functions, layers, networks, optimizers, products, random, reductions, shapes,
+    composites,
+    elementwise,
+    indexing,
+    keras_functions,
+    layers,
+    networks,
+    optimizers,
+    products,
+    random,
+    reductions,
+    shapes,
     softmax,
 )
 

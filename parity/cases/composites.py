@@ -1,4 +1,5 @@
-"""Ops put together: the worked examples of the courses, control flow, custom gradients, small whole computations."""
+"""Ops put together: the worked examples of the courses, control flow, custom gradients, small whole
+computations."""
 
 from __future__ import annotations
 
@@ -9,14 +10,28 @@ from parity.draw import distinct, fixed, integers, labels_one_hot, normal, numbe
 def _worked() -> list[Case]:
     return [
         Case("worked examples", lambda tf, x, y: y + 2 + x * x * y, (numbers(3.0), numbers(4.0)), "f(x, y)"),
-        Case("worked examples", lambda tf, a, b: (a + b) * (a * b), (numbers(2.0), numbers(4.0)), "(a+b)(ab)"),
+        Case(
+            "worked examples", lambda tf, a, b: (a + b) * (a * b), (numbers(2.0), numbers(4.0)), "(a+b)(ab)"
+        ),
         Case("worked examples", lambda tf, y, t: 0.5 * (y - t) ** 2, (numbers(0.8), numbers(0.5)), "a cost"),
         Case("worked examples", lambda tf, x: tf.nn.softmax(x), (numbers([1.2, 0.9, 0.4]),), "softmax"),
         Case("worked examples", _fan_out, (normal(4, 3),), "one value used four times"),
         Case("worked examples", _normalised, (normal(10, 7),), "mean 0, deviation 1", sums=True),
-        Case("worked examples", _network, (normal(8, 6), normal(6, 5), normal(5), normal(5, 3), normal(3), labels_one_hot(
-            8, 3)), "a network and its loss", wrt=(0, 1, 2, 3, 4), sums=True),
-        Case("worked examples", _attention, (normal(2, 4, 6), normal(2, 5, 6), normal(2, 5, 3)), "attention", sums=True),
+        Case(
+            "worked examples",
+            _network,
+            (normal(8, 6), normal(6, 5), normal(5), normal(5, 3), normal(3), labels_one_hot(8, 3)),
+            "a network and its loss",
+            wrt=(0, 1, 2, 3, 4),
+            sums=True,
+        ),
+        Case(
+            "worked examples",
+            _attention,
+            (normal(2, 4, 6), normal(2, 5, 6), normal(2, 5, 3)),
+            "attention",
+            sums=True,
+        ),
         Case("worked examples", _polynomial, (uniform(-2, 2, 9), normal(5)), "Horner's rule"),
     ]
 
@@ -98,8 +113,12 @@ def _powers(tf, rounds, x):
 
 
 def _newton(tf, x):
-    return tf.while_loop(lambda y: tf.reduce_max(tf.abs(y * y - x)) > 1e-2, lambda y: ((y + x / y) / 2,), (x,),
-                         maximum_iterations=20)[0]
+    return tf.while_loop(
+        lambda y: tf.reduce_max(tf.abs(y * y - x)) > 1e-2,
+        lambda y: ((y + x / y) / 2,),
+        (x,),
+        maximum_iterations=20,
+    )[0]
 
 
 def _python_while(tf, rounds, x):
@@ -144,8 +163,13 @@ def _clipped(tf, x):
 def _second_order() -> list[Case]:
     return [
         Case("nested tapes", _third, (uniform(0.5, 1.5, 4),), "inside the function"),
-        Case("gather and sum", lambda tf, e, i: tf.reduce_sum(tf.gather(e, i), axis=1), (normal(9, 4), integers(
-            0, 9, 5, 3)), "a bag of words", sums=True),
+        Case(
+            "gather and sum",
+            lambda tf, e, i: tf.reduce_sum(tf.gather(e, i), axis=1),
+            (normal(9, 4), integers(0, 9, 5, 3)),
+            "a bag of words",
+            sums=True,
+        ),
     ]
 
 

@@ -6,12 +6,39 @@ import numpy as np
 
 from parity.case import Case, call
 from parity.draw import (
-    Draw, Strided, booleans, fixed, integers, normal, numbers, ties, uniform, with_margin,
+    Draw,
+    Strided,
+    booleans,
+    fixed,
+    integers,
+    normal,
+    numbers,
+    ties,
+    uniform,
+    with_margin,
 )
 
 NAN, INF = np.nan, np.inf
 #: Where functions are most often wrong: zeros, infinities, NaN, the smallest and the largest numbers.
-SPECIAL = [0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 1e-30, -1e-30, 1e30, -1e30, 2.0, -2.0, 0.5, -0.5, 88.0, -88.0]
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    INF,
+    -INF,
+    NAN,
+    1e-30,
+    -1e-30,
+    1e30,
+    -1e30,
+    2.0,
+    -2.0,
+    0.5,
+    -0.5,
+    88.0,
+    -88.0,
+]
 FINITE = [x for x in SPECIAL if not np.isinf(x)]
 #: An odd length: vectors and a remainder.
 ROWS, COLUMNS = 5, 67
@@ -86,7 +113,13 @@ BINARY = [
 REMAINDERS = ["math.floormod", "math.mod"]
 COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
 LOGICAL = ["logical_and", "logical_or", "math.logical_xor"]
-SHAPES = [((ROWS, COLUMNS), (ROWS, COLUMNS)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((2, 1, 3), (5, 1)), ((), (2, 3))]
+SHAPES = [
+    ((ROWS, COLUMNS), (ROWS, COLUMNS)),
+    ((3, 4), (4,)),
+    ((3, 1), (1, 4)),
+    ((2, 1, 3), (5, 1)),
+    ((), (2, 3)),
+]
 EDGE_SHAPES = [((0, 3), (1, 3)), ((1,), (0,)), ((1, 1), (1,)), ((), ())]
 
 
@@ -119,8 +152,10 @@ def _unary() -> list[Case]:
     for name in TESTS:
         found.append(Case(name, call(name), (numbers(SPECIAL),), flat="true or false"))
     for dtype in ("int32", "int64", "int8"):
-        found += [Case(name, call(name), (integers(-50, 50, 3, 7, dtype=dtype),), dtype, flat="integers", edge=True)
-                  for name in ("negative", "abs", "square", "sign", "round")]
+        found += [
+            Case(name, call(name), (integers(-50, 50, 3, 7, dtype=dtype),), dtype, flat="integers", edge=True)
+            for name in ("negative", "abs", "square", "sign", "round")
+        ]
     found += [
         Case("nn.leaky_relu", call("nn.leaky_relu", alpha=0.01), (normal(ROWS, COLUMNS),), "alpha"),
         Case("nn.gelu", call("nn.gelu", approximate=True), (normal(ROWS, COLUMNS),), "tanh"),
@@ -152,18 +187,41 @@ def _binary() -> list[Case]:
         ]
     found += [
         Case("floordiv", lambda tf, x, y: x // y, (uniform(-9, 9, 5, 9), AWAY(9)), flat="a step"),
-        Case("floordiv", lambda tf, x, y: x // y, (integers(-20, 20, 5, 9), integers(1, 6, 9)), "int32",
-             flat="integers"),
-        Case("math.floordiv", call("math.floordiv"), (integers(-20, 20, 5), integers(-6, 0, 5, dtype="int32")),
-             "negative", flat="integers", edge=True),
+        Case(
+            "floordiv",
+            lambda tf, x, y: x // y,
+            (integers(-20, 20, 5, 9), integers(1, 6, 9)),
+            "int32",
+            flat="integers",
+        ),
+        Case(
+            "math.floordiv",
+            call("math.floordiv"),
+            (integers(-20, 20, 5), integers(-6, 0, 5, dtype="int32")),
+            "negative",
+            flat="integers",
+            edge=True,
+        ),
     ]
     for name in COMPARISONS:
         found += [
             Case(name, call(name), (ties(3, 9), ties(9)), "ties", flat="true or false"),
-            Case(name, call(name), (numbers([NAN, 1, INF, -INF]), numbers([[NAN], [1], [INF]])), "special values",
-                 flat="true or false", edge=True),
-            Case(name, call(name), (integers(0, 3, 40, dtype="int64"), integers(0, 3, 40, dtype="int64")), "int64",
-                 flat="integers", edge=True),
+            Case(
+                name,
+                call(name),
+                (numbers([NAN, 1, INF, -INF]), numbers([[NAN], [1], [INF]])),
+                "special values",
+                flat="true or false",
+                edge=True,
+            ),
+            Case(
+                name,
+                call(name),
+                (integers(0, 3, 40, dtype="int64"), integers(0, 3, 40, dtype="int64")),
+                "int64",
+                flat="integers",
+                edge=True,
+            ),
             Case(name, call(name), (normal(0, 3), normal(3)), "empty", flat="true or false", edge=True),
         ]
     found += [Case(name, call(name), (booleans(5, 9), booleans(9)), flat="true or false") for name in LOGICAL]
@@ -173,35 +231,90 @@ def _binary() -> list[Case]:
         found += [Case(name, call(name), pair, dtype, flat="integers", edge=True)
                   for name in ("add", "subtract", "multiply", "maximum", "minimum")]
     found += [
-        Case("divide", call("divide"), (integers(-9, 9, 4), integers(1, 9, 4)), "int32 gives float64",
-             flat="integers", edge=True),
-        Case("pow", call("pow"), (integers(-4, 5, 4, 9), integers(0, 4, 9)), "int32", flat="integers", edge=True),
-        Case("pow", call("pow"), (ties(4, 9), numbers([0, 1, 2, 3, 0, 1, 2, 3, 2])), "whole powers", edge=True,
-             wrt=(0,)),
-        Case("math.divide_no_nan", call("math.divide_no_nan"), (normal(4, 9), ties(4, 9)), "zeros", edge=True),
-        Case("math.multiply_no_nan", call("math.multiply_no_nan"), (normal(4, 9), ties(4, 9)), "zeros", edge=True),
+        Case(
+            "divide",
+            call("divide"),
+            (integers(-9, 9, 4), integers(1, 9, 4)),
+            "int32 gives float64",
+            flat="integers",
+            edge=True,
+        ),
+        Case(
+            "pow",
+            call("pow"),
+            (integers(-4, 5, 4, 9), integers(0, 4, 9)),
+            "int32",
+            flat="integers",
+            edge=True,
+        ),
+        Case(
+            "pow",
+            call("pow"),
+            (ties(4, 9), numbers([0, 1, 2, 3, 0, 1, 2, 3, 2])),
+            "whole powers",
+            edge=True,
+            wrt=(0,),
+        ),
+        Case(
+            "math.divide_no_nan", call("math.divide_no_nan"), (normal(4, 9), ties(4, 9)), "zeros", edge=True
+        ),
+        Case(
+            "math.multiply_no_nan",
+            call("math.multiply_no_nan"),
+            (normal(4, 9), ties(4, 9)),
+            "zeros",
+            edge=True,
+        ),
         # A tie's gradient goes to one side.
-        *(Case(name, call(name), (ties(4, 9), ties(4, 9)), "ties", edge=True) for name in ("maximum", "minimum")),
-        Case("maximum", call("maximum"), (Strided(normal(6, 8), "transposed"), Strided(normal(6, 8), "backwards")),
-             "not contiguous", edge=True),
+        *(
+            Case(name, call(name), (ties(4, 9), ties(4, 9)), "ties", edge=True)
+            for name in ("maximum", "minimum")
+        ),
+        Case(
+            "maximum",
+            call("maximum"),
+            (Strided(normal(6, 8), "transposed"), Strided(normal(6, 8), "backwards")),
+            "not contiguous",
+            edge=True,
+        ),
         Case("where", call("where"), (booleans(5, 67), normal(5, 67), normal(5, 67))),
         Case("where", call("where"), (booleans(5, 1), normal(67), normal(5, 67)), "broadcasting"),
         Case("where", call("where"), (booleans(0, 3), normal(0, 3), normal(3)), "empty", edge=True),
-        Case("where", call("where"), (booleans(7), integers(0, 9, 7), integers(0, 9, 7)), "int32", flat="integers",
-             edge=True),
+        Case(
+            "where",
+            call("where"),
+            (booleans(7), integers(0, 9, 7), integers(0, 9, 7)),
+            "int32",
+            flat="integers",
+            edge=True,
+        ),
         Case("clip_by_value", lambda tf, x: tf.clip_by_value(x, -0.5, 0.75), (normal(5, 67),)),
         Case("clip_by_value", lambda tf, x: tf.clip_by_value(x, -1.5, 0.5), (ties(5, 7),), "ties", edge=True),
-        Case("clip_by_value", call("clip_by_value"), (normal(5, 7), uniform(-1, 0, 7), uniform(0, 1, 5, 1)),
-             "tensors as bounds"),
+        Case(
+            "clip_by_value",
+            call("clip_by_value"),
+            (normal(5, 7), uniform(-1, 0, 7), uniform(0, 1, 5, 1)),
+            "tensors as bounds",
+        ),
         Case("add_n", lambda tf, *x: tf.add_n(list(x)), (normal(3, 4), normal(3, 4), normal(3, 4))),
         Case("math.accumulate_n", lambda tf, *x: tf.math.accumulate_n(list(x)), (normal(3, 4), normal(3, 4))),
         Case("math.scalar_mul", lambda tf, x: tf.math.scalar_mul(2.5, x), (normal(3, 4),)),
         Case("long chain", _long_chain, (normal(5, 67), normal(67))),
         Case("operators", _operators, (uniform(0.5, 2, 3, 5), uniform(0.5, 2, 5))),
-        Case("operators", lambda tf, x: (x == x, x != 1.0, x < 0.5, x <= 0.5, x > 0.5, x >= 0.5, -x, abs(x)),
-             (ties(12),), "comparisons", flat="true or false"),
-        Case("operators", lambda tf, x, y: (x & y, x | y, x ^ y, ~x), (booleans(20), booleans(20)), "logical",
-             flat="true or false"),
+        Case(
+            "operators",
+            lambda tf, x: (x == x, x != 1.0, x < 0.5, x <= 0.5, x > 0.5, x >= 0.5, -x, abs(x)),
+            (ties(12),),
+            "comparisons",
+            flat="true or false",
+        ),
+        Case(
+            "operators",
+            lambda tf, x, y: (x & y, x | y, x ^ y, ~x),
+            (booleans(20), booleans(20)),
+            "logical",
+            flat="true or false",
+        ),
     ]
     return found
 

@@ -1,4 +1,5 @@
-"""Keras's functions of tensors: activations, losses with their reductions, regularizers, initialisers, schedules."""
+"""Keras's functions of tensors: activations, losses with their reductions, regularizers, initialisers,
+schedules."""
 
 from __future__ import annotations
 
@@ -6,17 +7,47 @@ from collections.abc import Callable
 from typing import Any
 
 from parity.case import Case
-from parity.draw import Draw, fixed, integers, labels_one_hot, normal, numbers, probabilities, single, uniform, with_margin
+from parity.draw import (
+    Draw,
+    fixed,
+    integers,
+    labels_one_hot,
+    normal,
+    numbers,
+    probabilities,
+    single,
+    uniform,
+    with_margin,
+)
 from parity.libraries import keras_of
 
 #: name, arguments, where its derivative jumps
 ACTIVATIONS: list[tuple[str, dict, list[float]]] = [
-    ("linear", {}, []), ("relu", {}, [0]), ("relu", {"negative_slope": 0.25, "max_value": 1.5}, [0, 1.5]),
-    ("relu6", {}, [0, 6]), ("leaky_relu", {}, [0]), ("elu", {}, []), ("elu", {"alpha": 0.5}, [0]), ("selu", {}, [0]),
-    ("celu", {}, [0]), ("sigmoid", {}, []), ("hard_sigmoid", {}, [-3, 3]), ("hard_silu", {}, [-3, 3]),
-    ("hard_tanh", {}, [-1, 1]), ("tanh", {}, []), ("softmax", {}, []), ("softmax", {"axis": 0}, []),
-    ("log_softmax", {}, []), ("softplus", {}, []), ("softsign", {}, [0]), ("exponential", {}, []), ("gelu", {}, []),
-    ("gelu", {"approximate": True}, []), ("silu", {}, []), ("log_sigmoid", {}, []), ("mish", {}, []),
+    ("linear", {}, []),
+    ("relu", {}, [0]),
+    ("relu", {"negative_slope": 0.25, "max_value": 1.5}, [0, 1.5]),
+    ("relu6", {}, [0, 6]),
+    ("leaky_relu", {}, [0]),
+    ("elu", {}, []),
+    ("elu", {"alpha": 0.5}, [0]),
+    ("selu", {}, [0]),
+    ("celu", {}, [0]),
+    ("sigmoid", {}, []),
+    ("hard_sigmoid", {}, [-3, 3]),
+    ("hard_silu", {}, [-3, 3]),
+    ("hard_tanh", {}, [-1, 1]),
+    ("tanh", {}, []),
+    ("softmax", {}, []),
+    ("softmax", {"axis": 0}, []),
+    ("log_softmax", {}, []),
+    ("softplus", {}, []),
+    ("softsign", {}, [0]),
+    ("exponential", {}, []),
+    ("gelu", {}, []),
+    ("gelu", {"approximate": True}, []),
+    ("silu", {}, []),
+    ("log_sigmoid", {}, []),
+    ("mish", {}, []),
 ]
 
 
@@ -61,12 +92,26 @@ LOSSES: list[tuple[str, str, dict, tuple[Draw, Draw]]] = [
     ("BinaryCrossentropy", "binary_crossentropy", {"label_smoothing": 0.25}, YES_NO),
     ("CategoricalCrossentropy", "categorical_crossentropy", {}, (labels_one_hot(6, 5), probabilities(6, 5))),
     ("CategoricalCrossentropy", "categorical_crossentropy", {"from_logits": True}, LOGITS),
-    ("CategoricalCrossentropy", "categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.125}, LOGITS),
+    (
+        "CategoricalCrossentropy",
+        "categorical_crossentropy",
+        {"from_logits": True, "label_smoothing": 0.125},
+        LOGITS,
+    ),
     ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {}, CLASSES),
-    ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {"from_logits": True}, (
-        integers(0, 5, 6), normal(6, 5, scale=2))),
+    (
+        "SparseCategoricalCrossentropy",
+        "sparse_categorical_crossentropy",
+        {"from_logits": True},
+        (integers(0, 5, 6), normal(6, 5, scale=2)),
+    ),
     ("BinaryFocalCrossentropy", "binary_focal_crossentropy", {}, YES_NO),
-    ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy", {}, (labels_one_hot(6, 5), probabilities(6, 5))),
+    (
+        "CategoricalFocalCrossentropy",
+        "categorical_focal_crossentropy",
+        {},
+        (labels_one_hot(6, 5), probabilities(6, 5)),
+    ),
     ("Dice", "dice", {}, YES_NO),
     ("Tversky", "tversky", {}, YES_NO),
 ]
@@ -77,18 +122,43 @@ def _losses() -> list[Case]:
     for name, function, options, inputs in LOSSES:
         title = f"keras.losses.{name}"
         found += [
-            Case(title, _named("losses", function, options), inputs, ", ".join(["a number per sample", *filter(
-                None, [_text(options)])]), wrt=(1,), sums=True, second=name not in LINES),
-            Case(title, _loss(name, options), inputs, _text(options), wrt=(1,), sums=True, second=name not in LINES),
+            Case(
+                title,
+                _named("losses", function, options),
+                inputs,
+                ", ".join(["a number per sample", *filter(None, [_text(options)])]),
+                wrt=(1,),
+                sums=True,
+                second=name not in LINES,
+            ),
+            Case(
+                title,
+                _loss(name, options),
+                inputs,
+                _text(options),
+                wrt=(1,),
+                sums=True,
+                second=name not in LINES,
+            ),
         ]
     weighted = (*REAL, uniform(0.5, 2, 6))
     for reduction in ("sum", "mean_with_sample_weight", "none"):
-        found.append(Case("keras.losses.MeanSquaredError", _loss("MeanSquaredError", {"reduction": reduction}), weighted,
-                          f"weighted, {reduction}", wrt=(1,), sums=True, edge=True))
+        found.append(
+            Case(
+                "keras.losses.MeanSquaredError",
+                _loss("MeanSquaredError", {"reduction": reduction}),
+                weighted,
+                f"weighted, {reduction}",
+                wrt=(1,),
+                sums=True,
+                edge=True,
+            )
+        )
     return found
 
 
-#: Their derivative does not change along the line between two bends (and the square of the sum is what bends).
+#: Their derivative does not change along the line between two bends (and the square of the sum is what
+#: bends).
 LINES: set[str] = set()
 
 
@@ -104,33 +174,85 @@ def _others() -> list[Case]:
     x = normal(7, 5)
     kernel = with_margin(normal(7, 5), [0])
     regularizers = [
-        Case(f"keras.regularizers.{name}", lambda tf, x, n=name, o=options: getattr(keras_of(tf).regularizers, n)(**o)(x),
-             (draw,), sums=True)
+        Case(
+            f"keras.regularizers.{name}",
+            lambda tf, x, n=name, o=options: getattr(keras_of(tf).regularizers, n)(**o)(x),
+            (draw,),
+            sums=True,
+        )
         for name, options, draw in [
-            ("L1", {"l1": 0.25}, kernel), ("L2", {"l2": 0.25}, kernel), ("L1L2", {"l1": 0.5, "l2": 0.125}, kernel),
+            ("L1", {"l1": 0.25}, kernel),
+            ("L2", {"l2": 0.25}, kernel),
+            ("L1L2", {"l1": 0.5, "l2": 0.125}, kernel),
             # Keras's own computes in float32 only.
-            ("OrthogonalRegularizer", {"factor": 0.25}, single(kernel))]]
+            ("OrthogonalRegularizer", {"factor": 0.25}, single(kernel)),
+        ]
+    ]
     constraints = [
-        Case(f"keras.constraints.{name}", lambda tf, x, n=name, o=options: getattr(keras_of(tf).constraints, n)(**o)(x),
-             (x,), flat="applied after training steps")
-        for name, options in [("MaxNorm", {"max_value": 1.5}), ("NonNeg", {}), ("UnitNorm", {}), ("MinMaxNorm", {
-            "min_value": 0.5, "max_value": 1.0, "rate": 0.75})]]
-    initializers = [
-        Case(f"keras.initializers.{name}", lambda tf, s, n=name, o=options: tf.convert_to_tensor(getattr(
-            keras_of(tf).initializers, n)(**o)((7, 5))), (fixed(0, "int32"),), flat="initial weights", static=True)
+        Case(
+            f"keras.constraints.{name}",
+            lambda tf, x, n=name, o=options: getattr(keras_of(tf).constraints, n)(**o)(x),
+            (x,),
+            flat="applied after training steps",
+        )
         for name, options in [
-            ("Zeros", {}), ("Ones", {}), ("Constant", {"value": 1.5}), ("Identity", {"gain": 2.0}),
-            *((n, {"seed": 3}) for n in (
-                "RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotNormal", "GlorotUniform", "HeNormal",
-                "HeUniform", "LecunNormal", "LecunUniform"))]]
+            ("MaxNorm", {"max_value": 1.5}),
+            ("NonNeg", {}),
+            ("UnitNorm", {}),
+            ("MinMaxNorm", {"min_value": 0.5, "max_value": 1.0, "rate": 0.75}),
+        ]
+    ]
+    initializers = [
+        Case(
+            f"keras.initializers.{name}",
+            lambda tf, s, n=name, o=options: tf.convert_to_tensor(
+                getattr(keras_of(tf).initializers, n)(**o)((7, 5))
+            ),
+            (fixed(0, "int32"),),
+            flat="initial weights",
+            static=True,
+        )
+        for name, options in [
+            ("Zeros", {}),
+            ("Ones", {}),
+            ("Constant", {"value": 1.5}),
+            ("Identity", {"gain": 2.0}),
+            *(
+                (n, {"seed": 3})
+                for n in (
+                    "RandomNormal",
+                    "RandomUniform",
+                    "TruncatedNormal",
+                    "GlorotNormal",
+                    "GlorotUniform",
+                    "HeNormal",
+                    "HeUniform",
+                    "LecunNormal",
+                    "LecunUniform",
+                )
+            ),
+        ]
+    ]
     schedules = [
-        Case(f"keras.optimizers.schedules.{name}", lambda tf, step, n=name, a=arguments: [
-            tf.convert_to_tensor(getattr(keras_of(tf).optimizers.schedules, n)(*a)(s)) for s in tf.unstack(step, 6)],
-             (fixed([0, 1, 9, 10, 25, 200], "int64"),), flat="learning rates", static=True)
+        Case(
+            f"keras.optimizers.schedules.{name}",
+            lambda tf, step, n=name, a=arguments: [
+                tf.convert_to_tensor(getattr(keras_of(tf).optimizers.schedules, n)(*a)(s))
+                for s in tf.unstack(step, 6)
+            ],
+            (fixed([0, 1, 9, 10, 25, 200], "int64"),),
+            flat="learning rates",
+            static=True,
+        )
         for name, arguments in [
-            ("ExponentialDecay", (0.1, 10, 0.9)), ("InverseTimeDecay", (0.1, 10, 0.5)),
-            ("PolynomialDecay", (0.1, 100, 0.01, 2.0)), ("CosineDecay", (0.1, 100)),
-            ("CosineDecayRestarts", (0.1, 20)), ("PiecewiseConstantDecay", ([5, 50], [0.1, 0.05, 0.01]))]]
+            ("ExponentialDecay", (0.1, 10, 0.9)),
+            ("InverseTimeDecay", (0.1, 10, 0.5)),
+            ("PolynomialDecay", (0.1, 100, 0.01, 2.0)),
+            ("CosineDecay", (0.1, 100)),
+            ("CosineDecayRestarts", (0.1, 20)),
+            ("PiecewiseConstantDecay", ([5, 50], [0.1, 0.05, 0.01])),
+        ]
+    ]
     accuracies = [
         Case(f"keras.metrics.{name}", lambda tf, y, p, n=name: getattr(keras_of(tf).metrics, n)(y, p), inputs,
              flat="true or false")

@@ -9,8 +9,15 @@ from parity.draw import Draw, normal, ties, uniform, with_margin
 from parity.libraries import keras_of
 
 
-def _layer(name: str, draw: Draw | tuple[Draw, ...], variant: str = "", edge: bool = False, second: bool = True,
-           training: bool | None = None, **options: Any) -> Case:
+def _layer(
+    name: str,
+    draw: Draw | tuple[Draw, ...],
+    variant: str = "",
+    edge: bool = False,
+    second: bool = True,
+    training: bool | None = None,
+    **options: Any,
+) -> Case:
     def make(tf, dtype):
         return getattr(keras_of(tf).layers, name)(dtype=dtype, **options)
 

@@ -1,7 +1,8 @@
-"""The courses' dense networks B1 to B5, each as a function that trains it on either library and gives the losses.
+"""The courses' dense networks B1 to B5, each as a function that trains it on either library and gives the
+losses.
 
-Both libraries start from the same seed, so that initial weights, and the masks of Dropout, are the same numbers;
-both see the same batches. The digits are made up: a pattern of strokes per class, moved about.
+Both libraries start from the same seed, so that initial weights, and the masks of Dropout, are the same
+numbers; both see the same batches. The digits are made up: a pattern of strokes per class, moved about.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from parity.case import Case
 from parity.draw import Fixed
 from parity.libraries import keras_of, minigraph
 
-#: Of the batches. (Seeds of the networks are chosen so that no relu happens to stand at its bend: see training.py.)
+#: Of the batches. (Seeds of the networks are chosen so that no relu happens to stand at its bend: see
+#: training.py.)
 SEED = 11
 
 
@@ -45,14 +47,16 @@ class Network:
 
 
 def _people(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ages scaled to 0–1, and whether the person had side effects: 5 % of those under 65, 95 % of the others."""
+    """Ages scaled to 0–1, and whether the person had side effects: 5 % of those under 65, 95 % of the
+    others."""
     ages = rng.integers(13, 101, count)
     effects = (rng.random(count) < np.where(ages < 65, 0.05, 0.95)).astype(np.int64)
     return ((ages[:, None] - 13) / 87).astype(np.float32), effects
 
 
 def _digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 28, 28, 1) of numbers 0–1, mostly 0 as handwriting is, and their classes, a tenth of which are wrong.
+    """Images (N, 28, 28, 1) of numbers 0–1, mostly 0 as handwriting is, and their classes, a tenth of which
+    are wrong.
 
     The wrong ones keep the loss well above 0, where a relative difference would say nothing.
     """
@@ -82,9 +86,14 @@ def _batches(make: Callable, batch: int, steps: int, one_hot: bool) -> list[tupl
 
 
 def _clinical_trial(keras: Any) -> Any:
-    return keras.Sequential([
-        keras.Input((1,)), keras.layers.Dense(16, activation="relu"), keras.layers.Dense(32, activation="relu"),
-        keras.layers.Dense(2, activation="softmax")])
+    return keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
 
 
 def _mlp(keras: Any, widths: tuple[int, ...], dropout: float = 0.0) -> Any:
@@ -119,12 +128,30 @@ def _step(name: str, model: Callable, loss: str, make: Callable, batch: int, one
     def run(tf, built, images, targets):
         found = keras_of(tf).losses.get(loss)(targets, built(images))
         return tf.reduce_mean(found)
-    return Case(name, run, (Fixed(lambda rng: x), Fixed(lambda rng: y)), "one step", wrt=(), sums=True, second=False,
-                layer=lambda tf, dtype: model(keras_of(tf)))
+
+    return Case(
+        name,
+        run,
+        (Fixed(lambda rng: x), Fixed(lambda rng: y)),
+        "one step",
+        wrt=(),
+        sums=True,
+        second=False,
+        layer=lambda tf, dtype: model(keras_of(tf)),
+    )
 
 
-def _network(name: str, model: Callable, parameters: int, loss: str, learning_rate: float, make: Callable, batch: int,
-             one_hot: bool = False, seed: int = SEED) -> Network:
+def _network(
+    name: str,
+    model: Callable,
+    parameters: int,
+    loss: str,
+    learning_rate: float,
+    make: Callable,
+    batch: int,
+    one_hot: bool = False,
+    seed: int = SEED,
+) -> Network:
     def compiled(tf):
         keras = keras_of(tf)
         keras.utils.set_random_seed(seed)
@@ -138,11 +165,32 @@ def _network(name: str, model: Callable, parameters: int, loss: str, learning_ra
 SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"
 NETWORKS = [
     _network("B1 clinical trial", _clinical_trial, 642, SPARSE, 1e-4, _people, 10),
-    Network("B2 softmax regression", 7850, lambda steps: _batches(_digits, 100, steps, one_hot=True),
-            script=_softmax_regression),
+    Network(
+        "B2 softmax regression",
+        7850,
+        lambda steps: _batches(_digits, 100, steps, one_hot=True),
+        script=_softmax_regression,
+    ),
     _network("B3 MLP 256-128", lambda keras: _mlp(keras, (256, 128)), 235_146, SPARSE, 1e-3, _digits, 32),
-    _network("B4 MLP 512-256-128", lambda keras: _mlp(keras, (512, 256, 128)), 567_434, DENSE, 1e-3, _digits, 128, True),
-    _network("B5 with dropout", lambda keras: _mlp(keras, (512, 256, 128), 0.2), 567_434, DENSE, 1e-3, _digits, 128,
-             True),
+    _network(
+        "B4 MLP 512-256-128",
+        lambda keras: _mlp(keras, (512, 256, 128)),
+        567_434,
+        DENSE,
+        1e-3,
+        _digits,
+        128,
+        True,
+    ),
+    _network(
+        "B5 with dropout",
+        lambda keras: _mlp(keras, (512, 256, 128), 0.2),
+        567_434,
+        DENSE,
+        1e-3,
+        _digits,
+        128,
+        True,
+    ),
 ]
 CASES = [network.step for network in NETWORKS if network.step is not None]

@@ -69,5 +69,7 @@ def gradients(steps: int) -> list[list[np.ndarray]]:
     found = []
     for step in range(steps):
         scale = 10.0 ** rng.integers(-3, 2)
-        found.append([(scale * rng.normal(size=a.shape) * (step % 7 > 0)).astype(np.float32) for a in start()])
+        found.append(
+            [(scale * rng.normal(size=a.shape) * (step % 7 > 0)).astype(np.float32) for a in start()]
+        )
     return found

@@ -25,17 +25,50 @@ def _matmul() -> list[Case]:
     found += [Case("matmul", call("matmul"), (normal(*a), normal(*b)), f"empty {a} {b}", sums=True, edge=True,
                    flat="zeros" if a == (3, 0) else "") for a, b in empty]
     found += [
-        Case("matmul", call("matmul"), (normal(200, 300), normal(300, 150)), "large", sums=True, second=False,
-             edge=True),
-        Case("matmul", call("matmul"), (Strided(normal(6, 8), "transposed"), Strided(normal(8, 5), "backwards")),
-             "not contiguous", sums=True, edge=True),
-        Case("matmul", call("matmul"), (integers(-9, 9, 4, 5), integers(-9, 9, 5, 3)), "int32", flat="integers",
-             edge=True),
-        Case("matmul", lambda tf, a, b: a @ b, (normal(4, 5), normal(5, 3)), "operator", sums=True, edge=True),
+        Case(
+            "matmul",
+            call("matmul"),
+            (normal(200, 300), normal(300, 150)),
+            "large",
+            sums=True,
+            second=False,
+            edge=True,
+        ),
+        Case(
+            "matmul",
+            call("matmul"),
+            (Strided(normal(6, 8), "transposed"), Strided(normal(8, 5), "backwards")),
+            "not contiguous",
+            sums=True,
+            edge=True,
+        ),
+        Case(
+            "matmul",
+            call("matmul"),
+            (integers(-9, 9, 4, 5), integers(-9, 9, 5, 3)),
+            "int32",
+            flat="integers",
+            edge=True,
+        ),
+        Case(
+            "matmul", lambda tf, a, b: a @ b, (normal(4, 5), normal(5, 3)), "operator", sums=True, edge=True
+        ),
         Case("linalg.matvec", call("linalg.matvec"), (normal(7, 33), normal(33)), sums=True),
-        Case("linalg.matvec", call("linalg.matvec", transpose_a=True), (normal(33, 7), normal(33)), "ᵀ", sums=True),
-        Case("tensordot", lambda tf, a, b: tf.reshape(tf.reshape(a, [6, 4]) @ tf.reshape(b, [4, 6]), [2, 3, 2, 3]),
-             (normal(2, 3, 4), normal(4, 2, 3)), "by hand", sums=True, edge=True),
+        Case(
+            "linalg.matvec",
+            call("linalg.matvec", transpose_a=True),
+            (normal(33, 7), normal(33)),
+            "ᵀ",
+            sums=True,
+        ),
+        Case(
+            "tensordot",
+            lambda tf, a, b: tf.reshape(tf.reshape(a, [6, 4]) @ tf.reshape(b, [4, 6]), [2, 3, 2, 3]),
+            (normal(2, 3, 4), normal(4, 2, 3)),
+            "by hand",
+            sums=True,
+            edge=True,
+        ),
     ]
     return found
 
@@ -51,19 +84,46 @@ def _bias_and_dense() -> list[Case]:
     return [
         Case("nn.bias_add", call("nn.bias_add"), (normal(10, 33), b)),
         Case("nn.bias_add", call("nn.bias_add"), (normal(2, 3, 4, 5), normal(5)), "four axes", edge=True),
-        Case("nn.bias_add", call("nn.bias_add"), (normal(0, 5), normal(5)), "empty", edge=True,
-             flat="nothing to add to"),
+        Case(
+            "nn.bias_add",
+            call("nn.bias_add"),
+            (normal(0, 5), normal(5)),
+            "empty",
+            edge=True,
+            flat="nothing to add to",
+        ),
         Case("dense by hand", dense(None), (normal(10, 20), w, b), "linear", sums=True),
         Case("dense by hand", dense(lambda tf, z: tf.nn.relu(z)), (normal(10, 20), w, b), "relu", sums=True),
         Case("dense by hand", dense(lambda tf, z: tf.tanh(z)), (normal(10, 20), w, b), "tanh", sums=True),
-        Case("dense by hand", dense(lambda tf, z: tf.sigmoid(z)), (normal(1, 20), w, b), "sigmoid, one sample",
-             sums=True),
-        Case("dense by hand", dense(lambda tf, z: tf.nn.softmax(z)), (normal(10, 20), w, b), "softmax", sums=True),
-        Case("dense by hand", lambda tf, x, k, c: tf.nn.relu(c + tf.matmul(x, k)), (normal(4, 20), w, b),
-             "bias first", sums=True),
+        Case(
+            "dense by hand",
+            dense(lambda tf, z: tf.sigmoid(z)),
+            (normal(1, 20), w, b),
+            "sigmoid, one sample",
+            sums=True,
+        ),
+        Case(
+            "dense by hand",
+            dense(lambda tf, z: tf.nn.softmax(z)),
+            (normal(10, 20), w, b),
+            "softmax",
+            sums=True,
+        ),
+        Case(
+            "dense by hand",
+            lambda tf, x, k, c: tf.nn.relu(c + tf.matmul(x, k)),
+            (normal(4, 20), w, b),
+            "bias first",
+            sums=True,
+        ),
         Case("dense by hand", _two_uses, (normal(4, 20), w, b), "the product is used twice", sums=True),
-        Case("dense by hand", lambda tf, x, k: tf.nn.relu(tf.matmul(x, k) + 1.0), (normal(4, 20), w),
-             "a number as bias", sums=True),
+        Case(
+            "dense by hand",
+            lambda tf, x, k: tf.nn.relu(tf.matmul(x, k) + 1.0),
+            (normal(4, 20), w),
+            "a number as bias",
+            sums=True,
+        ),
     ]
 
 

@@ -39,7 +39,8 @@ def test_an_op_in_a_lambda():
     assert re.search(
         r"the loss became nan\n"
         r"  where:  sequential\w*\.fit, at .*test_nan_report\.py:\d+: model\.fit\(.*\n"
-        r"  got:    op log in 'sequential\w*/mine/log' \(test_nan_report\.py:\d+: return tf\.math\.log\(x - 0\.5\).*\) "
+        r"  got:    op log in 'sequential\w*/mine/log' "
+        r"\(test_nan_report\.py:\d+: return tf\.math\.log\(x - 0\.5\).*\) "
         r"was the first to give nan at \(\d+, \d+\), from finite inputs\n"
         r"  wanted: a finite loss\n"
         r"  fix:    lower the learning rate, scale the inputs, or look at what is named above; "

@@ -90,7 +90,9 @@ def test_every_kind_of_float32(name):
     with np.errstate(over="ignore"):
         overflow = np.isinf(wanted.astype(np.float32)) & (got == wanted.astype(np.float32))
     errors[overflow] = 0
-    assert errors.max() <= max(4, FUNCTIONS[name][0]), f"{name}({x[errors.argmax()]!r}) = {got[errors.argmax()]!r}"
+    assert errors.max() <= max(4, FUNCTIONS[name][0]), (
+        f"{name}({x[errors.argmax()]!r}) = {got[errors.argmax()]!r}"
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

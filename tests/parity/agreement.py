@@ -1,4 +1,5 @@
-"""Tests over a part of the case table. `make quick` takes the first case of each op and the two common ways."""
+"""Tests over a part of the case table. `make quick` takes the first case of each op and the two common
+ways."""
 
 import pytest
 

@@ -1,11 +1,12 @@
-"""Every other case of the table: reductions, products, shapes, indexing, softmax, random numbers, Keras, ..."""
+"""Every other case of the table: reductions, products, shapes, indexing, softmax, random numbers, Keras,
+..."""
 
 import pytest
 
 pytest.importorskip("tensorflow")
 
-from parity.cases import CASES, elementwise  # noqa: E402 - needs TensorFlow
-from tests.parity.agreement import assert_agrees, parameters  # noqa: E402
+from parity.cases import CASES, elementwise
+from tests.parity.agreement import assert_agrees, parameters
 
 
 @pytest.mark.parity

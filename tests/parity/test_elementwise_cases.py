@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from parity.cases import elementwise  # noqa: E402 - needs TensorFlow
-from tests.parity.agreement import assert_agrees, parameters  # noqa: E402
+from parity.cases import elementwise
+from tests.parity.agreement import assert_agrees, parameters
 
 
 @pytest.mark.parity

@@ -1,4 +1,5 @@
-"""Random graphs of ops with random shapes and dtypes: eager = function = program = TensorFlow, gradients included."""
+"""Random graphs of ops with random shapes and dtypes: eager = function = program = TensorFlow, gradients
+included."""
 
 from dataclasses import dataclass
 
@@ -9,25 +10,35 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow")
 
-from parity.case import Case  # noqa: E402 - needs TensorFlow
-from parity.draw import Floats, fixed  # noqa: E402
-from parity.run import run_case  # noqa: E402
+from parity.case import Case
+from parity.draw import Floats, fixed
+from parity.run import run_case
 
 # Smooth and bounded, so that no chain of them overflows or amplifies rounding.
 UNARY = {
-    "tanh": lambda tf, x: tf.tanh(x), "sin": lambda tf, x: tf.sin(x), "sigmoid": lambda tf, x: tf.sigmoid(x),
-    "negative": lambda tf, x: -x, "halved": lambda tf, x: x * 0.5, "softplus": lambda tf, x: tf.nn.softplus(x),
-    "square of tanh": lambda tf, x: tf.square(tf.tanh(x)), "exp of -square": lambda tf, x: tf.exp(-tf.square(x)),
-    "transpose": lambda tf, x: tf.transpose(x), "reverse": lambda tf, x: tf.reverse(x, [0]),
+    "tanh": lambda tf, x: tf.tanh(x),
+    "sin": lambda tf, x: tf.sin(x),
+    "sigmoid": lambda tf, x: tf.sigmoid(x),
+    "negative": lambda tf, x: -x,
+    "halved": lambda tf, x: x * 0.5,
+    "softplus": lambda tf, x: tf.nn.softplus(x),
+    "square of tanh": lambda tf, x: tf.square(tf.tanh(x)),
+    "exp of -square": lambda tf, x: tf.exp(-tf.square(x)),
+    "transpose": lambda tf, x: tf.transpose(x),
+    "reverse": lambda tf, x: tf.reverse(x, [0]),
     "mean, kept": lambda tf, x: tf.reduce_mean(x, axis=-1, keepdims=True),
     "sum of rows, kept": lambda tf, x: tf.reduce_sum(x, axis=0, keepdims=True),
-    "softmax": lambda tf, x: tf.nn.softmax(x), "log_softmax": lambda tf, x: tf.nn.log_softmax(x) * 0.25,
-    "cumsum": lambda tf, x: tf.cumsum(x, axis=1) * 0.5, "flat and back": lambda tf, x: tf.reshape(
-        tf.reshape(x, [-1]), tf.shape(x)), "first row": lambda tf, x: x[:1], "twice": lambda tf, x: tf.concat([x, x], 0),
-    "padded": lambda tf, x: tf.pad(x, [[1, 0], [0, 1]]), "gathered": lambda tf, x: tf.gather(x, [0, 0], axis=1),
+    "softmax": lambda tf, x: tf.nn.softmax(x),
+    "log_softmax": lambda tf, x: tf.nn.log_softmax(x) * 0.25,
+    "cumsum": lambda tf, x: tf.cumsum(x, axis=1) * 0.5,
+    "flat and back": lambda tf, x: tf.reshape(tf.reshape(x, [-1]), tf.shape(x)),
+    "first row": lambda tf, x: x[:1],
+    "twice": lambda tf, x: tf.concat([x, x], 0),
+    "padded": lambda tf, x: tf.pad(x, [[1, 0], [0, 1]]),
+    "gathered": lambda tf, x: tf.gather(x, [0, 0], axis=1),
     "through float64": lambda tf, x: tf.cast(tf.cast(x, "float64") * 0.75, x.dtype),
-    "stopped": lambda tf, x: x * tf.stop_gradient(tf.tanh(x)), "one-hot mask": lambda tf, x: x * tf.one_hot(
-        0, 4, dtype=x.dtype)[1],
+    "stopped": lambda tf, x: x * tf.stop_gradient(tf.tanh(x)),
+    "one-hot mask": lambda tf, x: x * tf.one_hot(0, 4, dtype=x.dtype)[1],
 }
 BINARY = {
     "add": lambda tf, x, y: x + y, "subtract": lambda tf, x, y: x - y, "multiply": lambda tf, x, y: x * y,
@@ -58,7 +69,9 @@ def graphs(draw):
     steps = []
     for i in range(draw(st.integers(1, 9))):
         name = draw(st.sampled_from([*UNARY, *BINARY, *BINARY, *PRODUCTS]))
-        steps.append(Step(name, tuple(draw(st.integers(0, count + i - 1)) for _ in range(1 if name in UNARY else 2))))
+        steps.append(
+            Step(name, tuple(draw(st.integers(0, count + i - 1)) for _ in range(1 if name in UNARY else 2)))
+        )
     return shapes, steps, draw(st.sampled_from(["float32", "float64", "both"])), draw(st.integers(0, 2**16))
 
 
@@ -94,7 +107,8 @@ def test_random_graphs(graph):
     shapes, steps, dtype, seed = graph
     arrays = [np.random.default_rng(seed + i).uniform(-1.5, 1.5, shape) for i, shape in enumerate(shapes)]
     draws = tuple(Floats(lambda rng, a=a: a) if dtype == "both" else fixed(a, dtype) for a in arrays)
-    # Gradients may well be 0 or None in a random graph (a softmax of one class): both libraries must say the same.
+    # Gradients may well be 0 or None in a random graph (a softmax of one class): both libraries must say the
+    # same.
     case = Case("a random graph", function_of(shapes, steps), draws, sums=True, static=True, vacuous=True)
     result = run_case(case, ways=("eager", "function", "unfused"))
     assert result.passed, f"{shapes} {steps}\n{result.explain()}"

@@ -1,4 +1,5 @@
-"""The parity suite catches what it is there for: wrong ops are named, empty comparisons fail, nothing is left out."""
+"""The parity suite catches what it is there for: wrong ops are named, empty comparisons fail, nothing is left
+out."""
 
 import json
 
@@ -54,8 +55,12 @@ def test_a_wrong_fused_node_is_named(monkeypatch):
         emit(self, emitter, node)
         node.attrs["members"][-1].inputs = node.attrs["members"][-1].inputs[::-1]
     monkeypatch.setattr(Fused, "emit", swapped)
-    result = run_case(Case("wrong", lambda tf, x, y: tf.tanh(x) - y, (normal(3, 29), normal(3, 29)), flat="unused"))
-    assert [p for p in result.problems if "function" in p] and not [p for p in result.problems if "unfused" in p]
+    result = run_case(
+        Case("wrong", lambda tf, x, y: tf.tanh(x) - y, (normal(3, 29), normal(3, 29)), flat="unused")
+    )
+    assert [p for p in result.problems if "function" in p] and not [
+        p for p in result.problems if "unfused" in p
+    ]
     assert "op 'fused'" in result.divergence
 
 
@@ -70,7 +75,9 @@ def test_a_wrong_shape_and_dtype_are_caught(monkeypatch):
     monkeypatch.setattr(mg, "transpose", mg.identity)
     assert not run_case(Case("wrong", lambda tf, x: tf.transpose(x), (normal(2, 3),)), quick=True).passed
     monkeypatch.setattr(mg, "rank", lambda x: mg.constant(2, mg.int64))
-    assert not run_case(Case("wrong", lambda tf, x: tf.rank(x), (normal(2, 3),), flat="a size"), quick=True).passed
+    assert not run_case(
+        Case("wrong", lambda tf, x: tf.rank(x), (normal(2, 3),), flat="a size"), quick=True
+    ).passed
 
 
 def test_an_error_is_a_failure_with_its_text(monkeypatch):
@@ -129,7 +136,12 @@ def test_ulps():
     assert ulps(np.float32([1 + 2 * step]), np.array([one]), whole=False).tolist() == [2]
     assert ulps(np.float32([1, 1024]), np.array([1 + step, 1024]), whole=True).max() < 0.01
     nan, inf = np.nan, np.inf
-    assert ulps(np.float32([nan, inf, 1, inf]), np.array([nan, 1e39, nan, -inf]), False).tolist() == [0, 0, inf, inf]
+    assert ulps(np.float32([nan, inf, 1, inf]), np.array([nan, 1e39, nan, -inf]), False).tolist() == [
+        0,
+        0,
+        inf,
+        inf,
+    ]
     assert ulps(np.zeros(0, np.float32), np.zeros(0), True).size == 0
     # A result below the smallest normal number may be flushed to 0.
     assert ulps(np.float32([0]), np.array([1e-40]), False)[0] < 1
@@ -168,11 +180,18 @@ def test_every_public_op_has_a_case():
     assert sorted(NO_CASE & covered) == [], "has a case after all"
 
 
-@pytest.mark.parametrize("module", ["layers", "losses", "regularizers", "constraints", "initializers", "optimizers"])
+@pytest.mark.parametrize(
+    "module", ["layers", "losses", "regularizers", "constraints", "initializers", "optimizers"]
+)
 def test_every_keras_class_has_a_case(module):
-    base = {"layers": {"Input", "InputLayer", "InputSpec", "Layer", "Lambda"}, "losses": {"Loss", "LossFunctionWrapper"},
-            "regularizers": {"Regularizer"}, "constraints": {"Constraint"}, "optimizers": {"Optimizer"},
-            "initializers": {"Initializer", "RandomInitializer", "VarianceScaling", "Orthogonal"}}[module]
+    base = {
+        "layers": {"Input", "InputLayer", "InputSpec", "Layer", "Lambda"},
+        "losses": {"Loss", "LossFunctionWrapper"},
+        "regularizers": {"Regularizer"},
+        "constraints": {"Constraint"},
+        "optimizers": {"Optimizer"},
+        "initializers": {"Initializer", "RandomInitializer", "VarianceScaling", "Orthogonal"},
+    }[module]
     keras_module = getattr(mg.keras, module)
     ours = {name for name in dir(keras_module) if name[0].isupper() and isinstance(
         getattr(keras_module, name), type) and getattr(keras_module, name).__module__.startswith(
@@ -183,7 +202,8 @@ def test_every_keras_class_has_a_case(module):
 
 @pytest.mark.slow
 def test_every_op_of_the_engine_is_reached():
-    """Each registered op stands in the graph of some case, or belongs to training, which has tests of its own."""
+    """Each registered op stands in the graph of some case, or belongs to training, which has tests of its
+    own."""
     reached: set[str] = set()
 
     def note(graph):
@@ -197,8 +217,17 @@ def test_every_op_of_the_engine_is_reached():
             note(build(question(case, "float32"), known_sizes=True).graph)
     of_programs = {"dense", "fused", "shape_of", "size_of", "ones_like", "count_along"}
     of_training = {name for name in OPS if name.endswith(("_update", "_matches"))} | {
-        "accumulate", "advance", "assign", "assign_add", "assign_sub", "clip_gradients", "seed_next", "stream_next",
-        "shuffle_order", "take_rows"}
+        "accumulate",
+        "advance",
+        "assign",
+        "assign_add",
+        "assign_sub",
+        "clip_gradients",
+        "seed_next",
+        "stream_next",
+        "shuffle_order",
+        "take_rows",
+    }
     of_effects = {"assert_true", "print"}
     assert sorted(set(OPS) - reached - of_programs - of_training - of_effects) == []
 

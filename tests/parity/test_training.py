@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from parity.cases.networks import NETWORKS  # noqa: E402 - needs TensorFlow
-from parity.cases.optimizers import OPTIMIZERS  # noqa: E402
-from parity.training import run_network, run_optimizer  # noqa: E402
+from parity.cases.networks import NETWORKS
+from parity.cases.optimizers import OPTIMIZERS
+from parity.training import run_network, run_optimizer
 
 # Adam on all five networks and one optimizer of each kind are enough for a quick run.
 FIRST = {case.op: case for case in reversed(OPTIMIZERS)}.values()

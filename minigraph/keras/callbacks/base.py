@@ -265,8 +265,8 @@ def _checked(callback: Any) -> Any:
 
 
 def python_numbers(logs: Mapping[str, Any] | None) -> Logs:
-    """Logs by name, with every one-element tensor or array as a Python float, nested logs opened; the rest as it
-    is.
+    """Logs by name, with every one-element tensor or array as a Python float, nested logs opened; the rest as
+    it is.
 
     >>> python_numbers({"loss": np.float32(0.5), "outputs": [1, 2]})
     {'loss': 0.5, 'outputs': [1, 2]}

@@ -237,7 +237,8 @@ class Activation(Layer):
 
 
 class Dropout(Layer):
-    """In training, sets a fraction `rate` of the inputs to 0 and scales the rest by 1 / (1 − rate); else the identity.
+    """In training, sets a fraction `rate` of the inputs to 0 and scales the rest by 1 / (1 − rate); else the
+    identity.
 
     Each training step draws a new mask, the same one Keras draws from the same seed.
 
@@ -472,7 +473,8 @@ class Concatenate(Layer):
 
 
 class ReLU(Layer):
-    """f(x) = max_value for x ≥ max_value, x for threshold ≤ x < max_value, negative_slope · (x − threshold) below"""
+    """f(x) = max_value for x ≥ max_value, x for threshold ≤ x < max_value, negative_slope · (x − threshold)
+    below"""
 
     def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs):
         super().__init__(**kwargs)

@@ -1,4 +1,5 @@
-"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`) as part of a model that is being drawn."""
+"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`) as part of a model that is being
+drawn."""
 
 from __future__ import annotations
 
