@@ -46,7 +46,9 @@ def first_non_finite(graph: Graph, feeds: Mapping[Value, np.ndarray]) -> str | N
             bad = bad_number(variable)
             if bad:
                 name = getattr(variable, "path", variable.name)
-                raise _Found(f"{_place(node)} was the first to write {bad} of variable {name!r}, from finite inputs")
+                raise _Found(
+                    f"{_place(node)} was the first to write {bad} of variable {name!r}, from finite inputs"
+                )
 
     forward = _forward_calls(graph)
 

@@ -10,7 +10,7 @@ import pytest
 
 import minigraph as tf
 from minigraph import errors, keras
-from tests.keras.small_data import ONE_HOT, R, X, X2, Y, classifier, two_in_two_out
+from tests.keras.small_data import ONE_HOT, X2, R, X, Y, classifier, two_in_two_out
 
 CE = "sparse_categorical_crossentropy"
 L = keras.layers
@@ -120,7 +120,8 @@ def test_a_label_out_of_range_names_the_sample(shuffle):
         lambda: model.fit(X, labels, shuffle=shuffle, epochs=3, verbose=0),
         """
         label 7 of row … is not one of the 2 classes
-        where:  op sparse_softmax_cross_entropy ('sparse_categorical_crossentropy/sparse_softmax_cross_entropy'), at <here>
+        where:  op sparse_softmax_cross_entropy
+        ('sparse_categorical_crossentropy/sparse_softmax_cross_entropy'), at <here>
         got:    label 7 at row … of a batch: sample 150 of the data
         wanted: labels from 0 to 1, as logits have 2 classes
         fix:    check the labels, or give the last layer more units
@@ -255,7 +256,7 @@ def test_layers_that_are_not_there_yet():
 
 @pytest.mark.parametrize("argument", ["lora_rank", "quantization_config"])
 def test_arguments_that_are_not_supported(argument):
-    assert f"Dense: {argument} is not supported" in message(
+    assert f"Dense: the argument {argument} is not supported" in message(
         lambda: L.Dense(3, **{argument: 2}), errors.UnsupportedError
     )
 
