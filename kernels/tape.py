@@ -300,38 +300,41 @@ def pool_address() -> int:
     # Windows has no pthreads to sleep on; programs run on one thread there.
     if thread_count() == 1 or sys.platform == "win32":
         return 0
-    if not _workers:
+    pool = _pool
+    if pool is None or not _workers:
         with _start_lock:
-            if not _workers:
-                _start(thread_count() - 1)
-    return _pool.ctypes.data
+            pool = _pool if _pool is not None and _workers else _start(thread_count() - 1)
+    return pool.ctypes.data
 
 
-def _start(workers: int) -> None:
+def _start(workers: int) -> np.ndarray:
     global _pool
-    if _pool is None:
-        _pool = aligned_empty(POOL_WORDS * 8).view(np.int64)
+    pool = _pool
+    if pool is None:
+        pool = aligned_empty(POOL_WORDS * 8).view(np.int64)
         # Never freed, not even while the interpreter shuts down: workers look at it as long as they live.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_pool))
-        _clear_pool()
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(pool))
+        _clear(pool)
+        _pool = pool
     worker = SIGNATURE(load([(pool_worker, ())])[0])
     for index in range(workers):
         # The worker stays inside native code and never asks for the GIL again, so it can be a daemon safely.
         thread = threading.Thread(
-            target=worker, args=(_pool.ctypes.data, index + 1, 0), name=f"minigraph-{index + 1}", daemon=True
+            target=worker, args=(pool.ctypes.data, index + 1, 0), name=f"minigraph-{index + 1}", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:
             break  # The system gives no more threads: whoever runs an instruction takes their parts too.
         _workers.append(thread)
+    return pool
 
 
-def _clear_pool() -> None:
+def _clear(pool: np.ndarray) -> None:
     """Nothing to do, nobody waiting."""
-    _pool[:] = 0
-    _pool[P_SPINS], _pool[P_ERROR] = _SPINS, _NO_ERROR
-    SIGNATURE(load([(pool_init, ())])[0])(_pool.ctypes.data, 0, 1)
+    pool[:] = 0
+    pool[P_SPINS], pool[P_ERROR] = _SPINS, _NO_ERROR
+    SIGNATURE(load([(pool_init, ())])[0])(pool.ctypes.data, 0, 1)
 
 
 def _forget_workers_after_fork() -> None:
@@ -340,7 +343,7 @@ def _forget_workers_after_fork() -> None:
     _start_lock = threading.Lock()
     _workers.clear()
     if _pool is not None:
-        _clear_pool()
+        _clear(_pool)
 
 
 if hasattr(os, "register_at_fork"):

@@ -138,7 +138,7 @@ def _runnable(place: str, item: Item, count: int) -> None:
     what = item.what
     if isinstance(what, Call) and not 1 <= what.parts <= MAX_PARTS:
         raise LinkError(f"{place} is cut into {what.parts} parts")
-    if isinstance(what, Jump) and (what.label.position is None or not 0 <= what.label.position <= count):
+    if isinstance(what, Jump) and not 0 <= _target(what) <= count:
         raise LinkError(f"{place} goes to {what.label.position}, outside the program of {count} instructions")
 
 
@@ -213,7 +213,7 @@ def _follow(emission: Emission, touched: list[list[Access]]) -> None:
                 if access.writes:
                     now.write(access)
             if isinstance(item.what, Jump):
-                target = item.what.label.position
+                target = _target(item.what)
                 known = forward if target > position else returning
                 known[target] = now if target not in known else known[target].common(now)
                 if item.what.unless is None:
@@ -310,6 +310,11 @@ class Contents:
         stretches[first:last] = [*before, *new, *after]
 
 
+def _target(jump: Jump) -> int:
+    """The position a jump goes to, -1 for a label that was never placed."""
+    return -1 if jump.label.position is None else jump.label.position
+
+
 def _start(stretch: tuple[int, int, frozenset]) -> int:
     return stretch[0]
 
@@ -317,4 +322,7 @@ def _start(stretch: tuple[int, int, frozenset]) -> int:
 def _where(access: Access) -> tuple[object, int]:
     """Which memory an access is in, and where: all arena buffers share one, every other has its own."""
     buffer = access.ref.buffer
-    return (ARENA, buffer.offset + access.offset) if buffer.kind == ARENA else (id(buffer), access.offset)
+    if buffer.kind != ARENA:
+        return id(buffer), access.offset
+    assert buffer.offset is not None, "_allowed refused buffers without a place"
+    return ARENA, buffer.offset + access.offset

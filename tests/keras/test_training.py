@@ -1,5 +1,7 @@
 """compile, fit, evaluate, predict: the same numbers, names and order as Keras from the same seed."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -671,6 +673,27 @@ def test_run_eagerly_reaches_python_each_time():
     calls.clear()
     model.fit(X, R, batch_size=100, epochs=5, verbose=0)
     assert len(calls) == 2  # one trace for full batches, one for the last
+
+
+# -- memory
+
+
+def test_the_data_is_not_copied():
+    x, y = np.zeros((20_000, 200), np.float32), np.zeros((20_000, 1), np.float32)
+    model = ours.Sequential([ours.Input((200,)), ours.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+
+    def use():
+        model.fit(x, y, batch_size=100, epochs=2, validation_split=0.1, verbose=0)
+        model.evaluate(x, y, batch_size=100, verbose=0)
+        model.predict(x, batch_size=100, verbose=0)
+
+    use()
+    tracemalloc.start()
+    use()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 10
 
 
 # -- single batches
