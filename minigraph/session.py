@@ -66,6 +66,20 @@ class Group:
         return f"<tf.Operation '{self.name}' of {len(self.nodes)} nodes>"
 
 
+class ConfigProto:
+    """Session settings. Threads come from MINIGRAPH_NUM_THREADS, so only the defaults are accepted."""
+
+    def __init__(self, **options: Any):
+        for name in options:
+            raise UnsupportedError(
+                f"ConfigProto: {name} is not supported",
+                where="tf.ConfigProto",
+                got=name,
+                wanted="no options",
+                fix="set MINIGRAPH_NUM_THREADS for the number of threads",
+            )
+
+
 class Session:
     """Runs parts of a graph (TensorFlow 1's `tf.Session`).
 
@@ -86,8 +100,15 @@ class Session:
                 got=repr(target),
                 fix="leave target out",
             )
+        if config is not None and not isinstance(config, ConfigProto):
+            raise UnsupportedError(
+                "Session: this config is not supported",
+                where="tf.Session",
+                got=f"{config!r:.60}",
+                wanted="tf.ConfigProto()",
+                fix="leave config out",
+            )
         self.graph = graph or default_graph()
-        self.config = config
         self._closed = False
         self._values: dict[int, tuple[Variable, np.ndarray | None]] = {}
         #: What is fetched and fed -> the program, and what its key is made of, so that ids stay their own.

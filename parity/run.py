@@ -163,7 +163,7 @@ def _compare(result: Result, quantity: str, whole: bool, ours: np.ndarray, their
     finite = np.isfinite(mine) & np.isfinite(other)
     worst, their_worst = mine[finite].max(initial=0.0), other[finite].max(initial=0.0)
     result.note(quantity, float(worst), float(their_worst))
-    limit = FACTOR * their_worst + few(op, quantity)
+    limit = FACTOR * their_worst + few(op, quantity) + result.case.slack
     far = np.where(as_theirs, False, mine > limit)
     if not far.any():
         return ""

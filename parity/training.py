@@ -127,17 +127,17 @@ class Race:
             self.problems.append(f"  the weights part at step {self._count} by up to {largest:.1e}, {why}")
         for mine, their in zip([*self.ours.variables, *self.ours.optimizer.variables],
                                [*self.theirs.variables, *self.theirs.optimizer.variables], strict=True):
-            mine.assign(np.array(their))
+            mine.assign(np.array(their.numpy()))
 
     def _at_bend(self, x: np.ndarray) -> dict[int, np.ndarray]:
         """For the kernel before each relu of Keras's model: which units have an input of uncertain sign this
         step."""
-        state = [np.array(v) for v in self.theirs.non_trainable_variables]
+        state = [np.array(v.numpy()) for v in self.theirs.non_trainable_variables]
         found = {}
         values: Any = x
         for layer in self.theirs.layers:
             if hasattr(layer, "kernel"):
-                kernel, bias = (np.asarray(v).astype(np.float64) for v in (layer.kernel, layer.bias))
+                kernel, bias = (v.numpy().astype(np.float64) for v in (layer.kernel, layer.bias))
                 inputs = np.asarray(values).astype(np.float64) @ kernel + bias
                 found[id(layer.kernel)] = np.abs(inputs).min(axis=0) < self.BEND
             # Dropout draws the mask it is about to draw in training.

@@ -120,8 +120,7 @@ def test_a_label_out_of_range_names_the_sample(shuffle):
         lambda: model.fit(X, labels, shuffle=shuffle, epochs=3, verbose=0),
         """
         label 7 of row … is not one of the 2 classes
-        where:  op sparse_softmax_cross_entropy
-        ('sparse_categorical_crossentropy/sparse_softmax_cross_entropy'), at <here>
+        where:  op sparse_softmax_cross_entropy ('sparse_categorical_crossentropy/…'), at <here>
         got:    label 7 at row … of a batch: sample 150 of the data
         wanted: labels from 0 to 1, as logits have 2 classes
         fix:    check the labels, or give the last layer more units

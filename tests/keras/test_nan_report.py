@@ -86,7 +86,8 @@ def test_weights_that_break_after_the_last_loss_of_an_epoch_was_finite():
     model = model_of(keras.layers.Dense(1))
     text = warning_of(model, rate=3e38, epochs=4, batch_size=len(X))
     assert re.search(
-        r"op sgd_update in 'sgd\w*/sgd_update' \(.*\) was the first to write -?inf at \(\d, 0\) of variable 'sequential\w*/dense\w*/kernel'",
+        r"op sgd_update in 'sgd\w*/sgd_update' \(.*\) was the first to write -?inf at \(\d, 0\) "
+        r"of variable 'sequential\w*/dense\w*/kernel'",
         text,
     ), text
 

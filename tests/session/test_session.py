@@ -314,6 +314,13 @@ def test_errors_of_fetches():
             sess.run("on")
         with pytest.raises(UnsupportedError, match="options is not supported"):
             sess.run("one", options=1)
+    tf.Session(config=tf.ConfigProto()).close()
+    with pytest.raises(UnsupportedError, match="ConfigProto: log_device_placement"):
+        tf.ConfigProto(log_device_placement=True)
+    with pytest.raises(UnsupportedError, match="this config is not supported"):
+        tf.Session(config={"threads": 2})
+    with pytest.raises(UnsupportedError, match="validate_shape"):
+        tf.assign(tf.Variable([1.0]), [1.0, 2.0], validate_shape=False)
     with pytest.raises(UnsupportedError, match="remote targets"):
         tf.Session("grpc://somewhere")
 

@@ -38,6 +38,7 @@ from minigraph.graph import Graph, Node, Value
 from minigraph.ops.state import default_graph as _default_graph
 from minigraph.ops.state import placeholder, reset_default_graph
 from minigraph.session import (
+    ConfigProto,
     Group,
     InteractiveSession,
     Session,
@@ -91,22 +92,6 @@ def group(*inputs: _Any, name: str = "group") -> Group:
 def no_op(name: str = "no_op") -> Group:
     """An operation that does nothing."""
     return Group([], name)
-
-
-class ConfigProto:
-    """Session settings; minigraph takes threads from MINIGRAPH_NUM_THREADS, so only the defaults are
-    accepted.
-    """
-
-    def __init__(self, **options: _Any):
-        for name in options:
-            raise _UnsupportedError(
-                f"ConfigProto: {name} is not supported",
-                where="tf.ConfigProto",
-                got=name,
-                wanted="no options",
-                fix="set MINIGRAPH_NUM_THREADS for the number of threads",
-            )
 
 
 def constant(
@@ -188,26 +173,34 @@ to_float, to_double, to_int32, to_int64 = map(_cast_to, ("float32", "float64", "
 
 def random_normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
     """Normal random numbers, drawn anew by every run."""
-    return _in_graph(_tf.random.normal)(shape, mean, stddev, dtype, seed)
+    return _in_graph(_tf.random.normal)(shape, mean, stddev, dtype, seed, name)
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
     """Normal random numbers within two standard deviations, drawn anew by every run."""
-    return _in_graph(_tf.random.truncated_normal)(shape, mean, stddev, dtype, seed)
+    return _in_graph(_tf.random.truncated_normal)(shape, mean, stddev, dtype, seed, name)
 
 
 def random_uniform(shape, minval=0, maxval=None, dtype="float32", seed=None, name=None):
     """Uniform random numbers, drawn anew by every run."""
-    return _in_graph(_tf.random.uniform)(shape, minval, maxval, dtype, seed)
+    return _in_graph(_tf.random.uniform)(shape, minval, maxval, dtype, seed, name)
 
 
 def random_shuffle(value, seed=None, name=None):
     """Rows in random order, drawn anew by every run."""
-    return _in_graph(_tf.random.shuffle)(value, seed)
+    return _in_graph(_tf.random.shuffle)(value, seed, name)
 
 
 def assign(ref, value, validate_shape=None, use_locking=None, name=None):
-    """A node that assigns to a variable."""
+    """A node that assigns to a variable. `use_locking` is a hint that changes no result here."""
+    if validate_shape is False:
+        raise _UnsupportedError(
+            "assign: validate_shape=False is not supported",
+            where="tf.assign",
+            got="False",
+            wanted="a value of the variable's shape",
+            fix="leave validate_shape out, or make another variable",
+        )
     return _in_graph(ref.assign)(value, name=name)
 
 

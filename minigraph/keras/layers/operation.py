@@ -1,27 +1,58 @@
-"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`) as part of a model that is being
-drawn."""
+"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`, `keras.ops.sum(x)`) as part of a model that
+is being drawn.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigraph import ops
 from minigraph.keras.layer import Layer
 from minigraph.keras.naming import automatic_name
+from minigraph.keras.symbolic import KerasTensor
+from minigraph.tree import flatten
 
 
 class Operation(Layer):
-    """output = keras.ops.function(inputs): counted among a model's calls, but not among its `layers`."""
+    """output = keras.ops.function(inputs): counted among a model's calls, but not among its `layers`.
 
-    def __init__(self, function: str, name: str | None = None, **arguments: Any):
-        super().__init__(name=name or automatic_name(function))
-        self.function, self.arguments = function, arguments
+    Args:
+        function: its name in keras.ops, or "get_item".
+        operands: the names of the arguments that are tensors of the model, in the order they are passed.
+        arguments: the others.
+    """
 
-    def call(self, *operands):
+    def __init__(self, function: str, operands: Sequence[str], name: str | None = None, **arguments: Any):
+        super().__init__(name=name or automatic_name(function), autocast=False)
+        self.function, self.operands, self.arguments = function, list(operands), arguments
+
+    def call(self, *inputs):
         from minigraph.keras import ops as keras_ops
 
         function = ops.get_item if self.function == "get_item" else getattr(keras_ops, self.function)
-        return function(*operands, **self.arguments)
+        return function(**dict(zip(self.operands, inputs, strict=True)), **self.arguments)
 
     def get_config(self):
-        return {"name": self.name, "function": self.function, **self.arguments}
+        return {"name": self.name, "function": self.function, "operands": self.operands, **self.arguments}
+
+
+def drawable(function: Callable) -> Callable:
+    """A function of keras.ops that, given KerasTensors, becomes part of the model they belong to."""
+    signature = inspect.signature(function)
+
+    def is_drawn(value: Any) -> bool:
+        return any(isinstance(leaf, KerasTensor) for leaf in flatten(value))
+
+    @functools.wraps(function)
+    def either(*args, **kwargs):
+        if not is_drawn([list(args), kwargs]):
+            return function(*args, **kwargs)
+        given = signature.bind(*args, **kwargs).arguments
+        operands = {name: value for name, value in given.items() if is_drawn(value)}
+        others = {name: value for name, value in given.items() if name not in operands}
+        return Operation(function.__name__, list(operands), **others)(*operands.values())
+
+    return either
