@@ -32,6 +32,7 @@ from minigraph.keras.activations import (
     tanh,
 )
 from minigraph.keras.arguments import missing_name, refuse_unsupported
+from minigraph.keras.layers.operation import drawable
 from minigraph.ops import (
     ceil,
     convert_to_tensor,
@@ -445,6 +446,12 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+#: What needs or gives numbers, or makes a tensor of none.
+_NOT_DRAWN = ("convert_to_numpy", "convert_to_tensor", "ones", "shape", "zeros")
+for _name in __all__:
+    if _name not in _NOT_DRAWN:
+        globals()[_name] = drawable(_name, globals()[_name])
 
 
 def __getattr__(name: str):

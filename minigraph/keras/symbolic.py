@@ -79,7 +79,9 @@ class KerasTensor:
         self._no_numbers("a tensor for a tf function")
 
     def __getitem__(self, key: Any) -> KerasTensor:
-        return _operation("get_item", self, key=key)
+        from minigraph.keras.layers.operation import Operation
+
+        return Operation("get_item", ["x"], key=key)(self)
 
 
 #: Python operator -> the function of keras.ops it stands for.
@@ -102,10 +104,10 @@ _OPERATORS = {
 _REFLECTED = ("add", "sub", "mul", "truediv", "pow", "matmul")
 
 
-def _operation(function: str, *operands: Any, **arguments: Any) -> KerasTensor:
-    from minigraph.keras.layers.operation import Operation
+def _operation(function: str, *operands: Any) -> KerasTensor:
+    from minigraph.keras import ops
 
-    return Operation(function, **arguments)(*operands)
+    return getattr(ops, function)(*operands)
 
 
 def _install() -> None:

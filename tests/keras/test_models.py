@@ -302,3 +302,19 @@ def test_hundreds_of_layers_need_no_recursion():
     model = ours.Model(start, x)
     assert len(model.layers) == 1501
     np.testing.assert_array_equal(model.predict(X[:2, :4], verbose=0), X[:2, :4])
+
+
+def test_functions_of_keras_ops_draw():
+    def script(keras, tf):
+        a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+        ops = keras.ops
+        x = ops.concatenate([ops.relu(a - 0.5), ops.sqrt(b)], axis=1)
+        x = ops.reshape(x, (-1, 3, 4)) * 2.0
+        x = ops.where(x > 0.5, x, ops.zeros_like(x))
+        x = ops.sum(ops.transpose(x, (0, 2, 1)), axis=-1, keepdims=True)
+        y = ops.mean(keras.layers.Flatten()(x), axis=1)
+        model = keras.Model([a, b], [x, y])
+        names = [t._keras_history[0].name for t in (ops.exp(a), ops.add(a, b), ops.maximum(a, 0.0), a / b)]
+        return model.predict([X, X], verbose=0), x.shape, y.shape, names, [layer.name for layer in model.layers]
+
+    same(script)

@@ -51,10 +51,10 @@ def test_an_op_in_a_lambda():
 
 def test_a_gradient_is_traced_to_the_op_it_belongs_to():
     # √x² at 0: the value is 0, its slope is 1/0.
-    last = keras.layers.Lambda(lambda x: tf.sqrt(x * x), name="root")
+    last = keras.layers.Lambda(lambda x: tf.sqrt(x * x), name="radical")
     text = warning_of(model_of(keras.layers.Dense(1, kernel_initializer="zeros"), last), epochs=3)
     assert re.search(
-        r"op sqrt_grad in 'gradients/[\w/]+', the gradient of sqrt in 'sequential\w*/root/sqrt' "
+        r"op sqrt_grad in 'gradients/[\w/]+', the gradient of sqrt in 'sequential\w*/radical/sqrt' "
         r"\(test_nan_report\.py:\d+: last = .*\) was the first to give -?inf",
         text,
     ), text

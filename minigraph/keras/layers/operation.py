@@ -39,8 +39,8 @@ class Operation(Layer):
         return {"name": self.name, "function": self.function, "operands": self.operands, **self.arguments}
 
 
-def drawable(function: Callable) -> Callable:
-    """A function of keras.ops that, given KerasTensors, becomes part of the model they belong to."""
+def drawable(name: str, function: Callable) -> Callable:
+    """The function `name` of keras.ops that, given KerasTensors, becomes part of the model they belong to."""
     signature = inspect.signature(function)
 
     def is_drawn(value: Any) -> bool:
@@ -51,8 +51,8 @@ def drawable(function: Callable) -> Callable:
         if not is_drawn([list(args), kwargs]):
             return function(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
-        operands = {name: value for name, value in given.items() if is_drawn(value)}
-        others = {name: value for name, value in given.items() if name not in operands}
-        return Operation(function.__name__, list(operands), **others)(*operands.values())
+        operands = {argument: value for argument, value in given.items() if is_drawn(value)}
+        others = {argument: value for argument, value in given.items() if argument not in operands}
+        return Operation(name, list(operands), **others)(*operands.values())
 
     return either
