@@ -2,15 +2,13 @@
 
 A training step (forward, loss, backward, optimizer, metrics) is traced once from `train_step` and becomes one
 program (see `steps`). On arrays the whole epoch is one native call that comes back only for progress and
-callbacks. Anything that yields batches runs the same step on one batch at a time.
+callbacks. Anything that yields batches runs the same step on one batch at a time (see `loops`).
 """
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,25 +16,29 @@ import numpy as np
 from minigraph import ops
 from minigraph.errors import (
     FailedPreconditionError,
-    IndexRangeError,
     InvalidArgumentError,
     NumericError,
     UnsupportedError,
 )
 from minigraph.graph import Graph
+from minigraph.keras import loops
 from minigraph.keras import metrics as metrics_module
 from minigraph.keras import optimizers as optimizers_module
-from minigraph.keras.arguments import refuse_unknown
 from minigraph.keras.callbacks import CallbackList
-from minigraph.keras.callbacks.base import python_numbers
 from minigraph.keras.compiled import CompiledLoss, CompiledMetrics
 from minigraph.keras.data_adapter import ArrayData, BatchData, adapt, as_array, split, with_class_weights
+from minigraph.keras.loops import Loop
 from minigraph.keras.nan_report import Rewind, bad_data
 from minigraph.keras.shuffling import Passes
-from minigraph.keras.steps import Steps, as_number, eager_logs, flat_logs
-from minigraph.ops.dispatch import convert
-from minigraph.run import recording
-from minigraph.run.eager import from_array
+from minigraph.keras.steps import Steps, flat_logs
+from minigraph.keras.training_arguments import (
+    check_counts,
+    checked_batch_size,
+    checked_shuffle,
+    checked_verbose,
+    is_due,
+    refuse,
+)
 from minigraph.run.tape import GradientTape
 from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
@@ -97,7 +99,7 @@ class Trainer:
             in the
                 layers' dtype, where losses need no scaling.
         """
-        _refuse("compile", unknown)
+        refuse(Trainer.compile, unknown)
         if optimizer is None:
             raise InvalidArgumentError(
                 "compile: no optimizer",
@@ -106,14 +108,7 @@ class Trainer:
                 wanted="a name or an optimizer",
                 fix="compile(optimizer='adam', ...)",
             )
-        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-            raise InvalidArgumentError(
-                "compile: steps_per_execution is a positive whole number",
-                where=f"model {self.name!r}",
-                got=repr(steps_per_execution),
-                wanted="1 or more",
-                fix="leave it out for 1",
-            )
+        check_counts(f"model {self.name!r}", steps_per_execution=steps_per_execution)
         self.optimizer = optimizers_module.get(optimizer)
         self.run_eagerly, self.steps_per_execution = bool(run_eagerly), steps_per_execution
         names = getattr(self, "output_names", [])
@@ -273,115 +268,6 @@ class Trainer:
             self._steps.forget()
             self._traced_rate = rate
 
-    # -- running
-    def _run_batch(self, kind: str, nest: Any) -> Any:
-        """One step on one batch; returns logs (or outputs, to predict)."""
-        if self.run_eagerly:
-            tensors = pack_like(nest, [ops.convert_to_tensor(a) for a in flatten(nest)])
-            if kind == "predict":
-                outputs = self.predict_step(tensors)
-                return pack_like(outputs, [np.asarray(leaf) for leaf in flatten(outputs)])
-            return eager_logs(
-                self.train_step(tensors) if kind == "train" else self.test_step(tensors), kind, self.name
-            )
-        if kind == "train" and recording.active is not None:
-            return self._run_recorded(recording.active, nest)
-        arrays = flatten(nest)
-        result = self._steps.on_batch(kind, nest).run(arrays)
-        return result if kind == "predict" else {name: as_number(value) for name, value in result.items()}
-
-    def _run_recorded(self, recorder: recording.Recorder, nest: Any) -> dict:
-        """One training step, op by op, so that a recorder sees all of it."""
-        trace = self._steps.trace("train", nest)
-        known = recorder.run_graph(
-            trace.graph, dict(zip(trace.inputs, map(from_array, flatten(nest)), strict=True))
-        )
-        return {
-            name: as_number(np.asarray(known[id(convert(value))])) for name, value in trace.result.items()
-        }
-
-    def _run_rows(
-        self,
-        kind: str,
-        data: ArrayData,
-        batch: int,
-        order: np.ndarray,
-        first: int,
-        steps: int,
-        callbacks: CallbackList,
-        rewind: Rewind | None = None,
-    ) -> dict:
-        """`steps` steps over `data` in `order`, from batch number `first`; returns the last logs."""
-        begin, end = (
-            (callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
-            if kind == "train"
-            else (callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
-        )
-        hooks = callbacks.wants_batches(kind)
-        returns_metrics = self._returns_metrics(kind)
-        full = data.count // batch
-        arrays = [*data.arrays, order]
-        logs: dict = {}
-        at, last = first, first + steps
-        while at < last and not self._stopped(kind):
-            step = self._steps.on_rows(
-                kind,
-                data,
-                batch if at < full else data.count - full * batch,
-                results=hooks or not returns_metrics,
-            )
-            count = min(
-                self.steps_per_execution if hooks else step.steps_per_slice, last - at, max(full - at, 1)
-            )
-            begin(at - first)
-            if rewind is not None:
-                rewind.note(_batches(data, batch, order, at, count))
-            try:
-                result = step.run_from(at * batch, arrays, count)
-            except IndexRangeError as error:
-                if error.row is not None:
-                    sample = order[int(step.trace.position.array) + error.row]
-                    error.restate(got=f"{error.got} of a batch: sample {sample} of the data")
-                raise
-            at += count
-            logs = (
-                {name: as_number(value) for name, value in result.items()}
-                if result
-                else python_numbers(self.get_metrics_result())
-            )
-            end(_last_step(at - first, self.steps_per_execution) if hooks else at - first - 1, logs)
-        return logs
-
-    def _run_batches(
-        self, kind: str, batches: Iterable[Any], callbacks: CallbackList, rewind: Rewind | None = None
-    ) -> tuple[dict, int]:
-        """A step on each batch; returns the last logs and how many there were."""
-        begin, end = (
-            (callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
-            if kind == "train"
-            else (callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
-        )
-        logs: dict = {}
-        count = 0
-        per_hook = self.steps_per_execution
-        for nest in batches:
-            if count % per_hook == 0:
-                begin(count)
-            if rewind is not None:
-                rewind.note(lambda nest=nest: [nest], sum(a.nbytes for a in flatten(nest)))
-            logs = self._run_batch(kind, nest)
-            count += 1
-            if count % per_hook == 0:
-                end(count - 1, logs)
-                if self._stopped(kind):
-                    break
-        if count % per_hook:
-            end(_last_step(count, per_hook), logs)
-        return logs, count
-
-    def _stopped(self, kind: str) -> bool:
-        return self.stop_training if kind == "train" else self.stop_evaluating
-
     # -- fit
     def fit(
         self,
@@ -414,22 +300,13 @@ class Trainer:
             steps_per_epoch: batches that make an epoch; the next one goes on where it stopped.
             validation_freq: validate every so many epochs, or after the epochs listed (from 1).
         """
-        _refuse("fit", unknown)
+        refuse(Trainer.fit, unknown)
         self._check_compiled("fit")
         where = f"{self.name}.fit"
-        _check_counts(
-            where, epochs=epochs, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps
-        )
-        if not isinstance(shuffle, (bool, np.bool_)):
-            raise UnsupportedError(
-                "shuffle is True or False",
-                where=where,
-                got=f"shuffle={shuffle!r}",
-                wanted="True or False",
-                fix="to shuffle whole batches use a Dataset: batch, then shuffle",
-            )
-        data = adapt(x, y, sample_weight, where, bool(shuffle))
-        batch = _checked_batch(batch_size, data, where)
+        check_counts(where, epochs=epochs, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        shuffle = checked_shuffle(shuffle, where)
+        data = adapt(x, y, sample_weight, where, shuffle)
+        batch = checked_batch_size(batch_size, data, where)
         if validation_split and validation_data is None:
             if not isinstance(data, ArrayData):
                 raise UnsupportedError(
@@ -456,9 +333,7 @@ class Trainer:
         self._notice_new_rate()
         total = steps_per_epoch or _length(data, batch)
         callbacks = self._callback_list(callbacks, verbose, epochs, total)
-        passes = (
-            Passes(data.count, batch, bool(shuffle), steps_per_epoch) if isinstance(data, ArrayData) else None
-        )
+        passes = Passes(data.count, batch, shuffle, steps_per_epoch) if isinstance(data, ArrayData) else None
         rewind: Rewind | None = Rewind(self._trained_state, lambda: self._traced_rate)
         self.stop_training = False
         callbacks.on_train_begin()
@@ -466,7 +341,8 @@ class Trainer:
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            logs, done = self._train_epoch(data, passes, batch, steps_per_epoch, callbacks, rewind)
+            loop = Loop(self, "train", callbacks, rewind)
+            logs, done = self._train_epoch(loop, data, passes, batch, steps_per_epoch)
             if done < (steps_per_epoch or 1) and not self.stop_training:
                 warnings.warn(
                     f"the data ran out after {done} of {steps_per_epoch or 'the'} steps of epoch "
@@ -478,7 +354,7 @@ class Trainer:
             if rewind is not None and not np.isfinite(logs.get("loss", 0.0)):
                 self._warn_not_finite(logs["loss"], data, rewind)
                 rewind = None
-            if validation is not None and _is_due(epoch, validation_freq):
+            if validation is not None and is_due(epoch, validation_freq):
                 found = self._evaluate(
                     validation, validation_batch_size or batch, callbacks, validation_steps
                 )
@@ -490,23 +366,13 @@ class Trainer:
         return self.history
 
     def _train_epoch(
-        self,
-        data: ArrayData | BatchData,
-        passes: Passes | None,
-        batch: int,
-        steps: int | None,
-        callbacks: CallbackList,
-        rewind: Rewind | None,
+        self, loop: Loop, data: ArrayData | BatchData, passes: Passes | None, batch: int, steps: int | None
     ) -> tuple[dict, int]:
         """Logs of an epoch, and how many steps it had."""
         if isinstance(data, ArrayData) and passes is not None:
             order, first, count = passes.epoch()
-            if not self.run_eagerly and recording.active is None:
-                return self._run_rows("train", data, batch, order, first, count, callbacks, rewind), count
-            return self._run_batches("train", _batches(data, batch, order, first, count)(), callbacks)
-        logs, done = self._run_batches(
-            "train", data.epoch(steps), callbacks, None if self.run_eagerly else rewind
-        )
+            return loop.over_arrays(data, batch, order, first, count), count
+        logs, done = loop.over_batches(data.epoch(steps))
         if done == 0 and not data.gave_any:
             raise InvalidArgumentError(
                 "the dataset gave no batch",
@@ -533,12 +399,12 @@ class Trainer:
         **unknown: Any,
     ):
         """Loss and metrics over the data: a number, a list in the order of `metrics`, or a dict."""
-        _refuse("evaluate", unknown)
+        refuse(Trainer.evaluate, unknown)
         self._check_compiled("evaluate")
         where = f"{self.name}.evaluate"
-        _check_counts(where, steps=steps)
+        check_counts(where, steps=steps)
         data = adapt(x, y, sample_weight, where)
-        batch = _checked_batch(batch_size, data, where)
+        batch = checked_batch_size(batch_size, data, where)
         self._build_from(data)
         callbacks = self._callback_list(callbacks, verbose, 1, steps or _length(data, batch), evaluating=True)
         logs = self._evaluate(data, batch, callbacks, steps)
@@ -550,14 +416,13 @@ class Trainer:
         self.stop_evaluating = False
         callbacks.on_test_begin()
         self.reset_metrics()
+        loop = Loop(self, "test", callbacks)
         if isinstance(data, ArrayData):
-            order, first, count = Passes(data.count, batch, shuffle=False, steps=steps).epoch()
-            if self.run_eagerly:
-                logs, _ = self._run_batches("test", _batches(data, batch, order, first, count)(), callbacks)
-            else:
-                logs = self._run_rows("test", data, batch, order, first, count, callbacks)
+            logs = loop.over_arrays(
+                data, batch, *Passes(data.count, batch, shuffle=False, steps=steps).epoch()
+            )
         else:
-            logs, count = self._run_batches("test", data.epoch(steps), callbacks)
+            logs, count = loop.over_batches(data.epoch(steps))
             if count == 0:
                 raise InvalidArgumentError(
                     "the dataset gave no batch",
@@ -593,11 +458,11 @@ class Trainer:
         **unknown: Any,
     ):
         """The outputs for all samples, as arrays."""
-        _refuse("predict", unknown)
+        refuse(Trainer.predict, unknown)
         where = f"{self.name}.predict"
-        _check_counts(where, steps=steps)
+        check_counts(where, steps=steps)
         data = adapt(x, None, None, where)
-        batch = _checked_batch(batch_size, data, where)
+        batch = checked_batch_size(batch_size, data, where)
         self._build_from(data)
         callbacks = self._callback_list(callbacks, verbose, 1, steps or _length(data, batch), evaluating=True)
         self.stop_predicting = False
@@ -610,17 +475,9 @@ class Trainer:
                 pack_like(data.nest, [a[i * batch : (i + 1) * batch] for a in data.arrays])
                 for i in range(count)
             )
-        parts: list[Any] = []
-        per_hook = self.steps_per_execution
-        while group := list(itertools.islice(batches, per_hook)):
-            step = len(parts)
-            callbacks.on_predict_batch_begin(step)
-            parts += [self._run_batch("predict", nest) for nest in group]
-            callbacks.on_predict_batch_end(step + per_hook - 1, {"outputs": _joined(parts[step:])})
-            if self.stop_predicting:
-                break
+        outputs = loops.predict(self, batches, callbacks)
         callbacks.on_predict_end()
-        if not parts:
+        if outputs is None:
             raise InvalidArgumentError(
                 "there is nothing to predict",
                 where=where,
@@ -628,14 +485,14 @@ class Trainer:
                 wanted="at least one sample",
                 fix="pass an array with at least one row",
             )
-        return _joined(parts)
+        return outputs
 
     # -- single batches
     def predict_on_batch(self, x):
         """The outputs for one batch."""
         nest = pack_like((x,), [as_array(leaf, f"{self.name}.predict_on_batch") for leaf in flatten((x,))])
         self._build_from(ArrayData(nest, "predict_on_batch"))
-        return self._run_batch("predict", nest)
+        return loops.run_batch(self, "predict", nest)
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight: dict | None = None, return_dict: bool = False
@@ -665,7 +522,7 @@ class Trainer:
             )
         self._build_from(data)
         self.reset_metrics()
-        logs = self._run_batch(kind, data.nest)
+        logs = loops.run_batch(self, kind, data.nest)
         return logs if return_dict else self._in_order(logs)
 
     # -- helpers
@@ -701,9 +558,9 @@ class Trainer:
         return CallbackList(
             callbacks,
             add_history=not evaluating,
-            add_progbar=_verbosity(verbose) != 0,
+            add_progbar=checked_verbose(verbose) != 0,
             model=self,
-            verbose=_verbosity(verbose),
+            verbose=checked_verbose(verbose),
             epochs=epochs,
             steps=steps,
         )
@@ -732,58 +589,12 @@ class Trainer:
         )
 
 
-#: Arguments of older Keras versions.
-_OLD_ARGUMENTS = {
-    "nb_epoch": "it is called epochs",
-    "show_accuracy": "pass metrics=['accuracy'] to compile",
-    "sample_weight_mode": "pass sample_weight to fit",
-    **dict.fromkeys(
-        ("workers", "use_multiprocessing", "max_queue_size"), "leave it out: data is read in this process"
-    ),
-}
-
-
-def _refuse(method: str, unknown: dict[str, Any]) -> None:
-    """Raise for arguments a method of Trainer does not have."""
-    if unknown:
-        known = [
-            name
-            for name in inspect.signature(getattr(Trainer, method)).parameters
-            if name not in ("self", "unknown")
-        ]
-        refuse_unknown(f"Model.{method}", unknown, known, _OLD_ARGUMENTS)
-
-
 def unpack_x_y_sample_weight(data: Any) -> tuple:
     """(x, y, sample_weight) from x, (x,), (x, y) or (x, y, sample_weight); None for what is missing."""
     if not isinstance(data, (tuple, list)):
         return data, None, None
     parts = (*data, None, None)
     return parts[0], parts[1], parts[2]
-
-
-def _batches(
-    data: ArrayData, batch: int, order: np.ndarray, first: int, count: int
-) -> Callable[[], Iterator[Any]]:
-    """Gives batches `first`, `first + 1`, ... of the data in this order, each time it is called."""
-
-    def batches() -> Iterator[Any]:
-        return (data.rows(order[i * batch : (i + 1) * batch]) for i in range(first, first + count))
-
-    return batches
-
-
-def _last_step(done: int, per_hook: int) -> int:
-    """The number of the last step of the group the hooks were called for, counted as if the group were
-    full."""
-    return -(-done // per_hook) * per_hook - 1
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Outputs of several batches as those of one."""
-    if len(parts) == 1:
-        return parts[0]
-    return pack_like(parts[0], [np.concatenate(column) for column in zip(*map(flatten, parts), strict=True)])
 
 
 def _batch_size(x: Any) -> Tensor:
@@ -797,73 +608,6 @@ def _batch_size(x: Any) -> Tensor:
 def _length(data: ArrayData | BatchData, batch: int) -> int | None:
     """How many batches a pass has, where that is known."""
     return data.batches(batch) if isinstance(data, ArrayData) else data.length
-
-
-def _checked_batch(batch_size: Any, data: ArrayData | BatchData, where: str) -> int:
-    if batch_size is None:
-        return 32
-    if isinstance(data, BatchData):
-        raise InvalidArgumentError(
-            "batch_size goes with arrays",
-            where=where,
-            got=f"batch_size={batch_size} and a dataset",
-            wanted="no batch_size",
-            fix="batch the dataset itself: dataset.batch(32)",
-        )
-    _check_counts(where, batch_size=batch_size)
-    return int(batch_size)
-
-
-def _check_counts(where: str, **counts: Any) -> None:
-    """Each must be a positive whole number or None.
-
-    Raises:
-        InvalidArgumentError: naming the first that is not.
-    """
-    for name, value in counts.items():
-        if value is None:
-            continue
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, np.integer))
-            or (value < 1 and name != "epochs")
-        ):
-            raise InvalidArgumentError(
-                f"{name} is a positive whole number",
-                where=where,
-                got=f"{name}={value!r}",
-                wanted="for example 32" if name == "batch_size" else "1 or more",
-                fix=f"leave {name} out for the default, or write it without a decimal point",
-            )
-
-
-def _verbosity(verbose: Any) -> int:
-    if verbose == "auto":
-        return 1
-    if verbose in (0, 1, 2):
-        return int(verbose)
-    raise InvalidArgumentError(
-        f"verbose={verbose!r}",
-        where="verbose",
-        got=repr(verbose),
-        wanted="'auto', 0 (silent), 1 (progress bar) or 2 (one line per epoch)",
-        fix="use one of these",
-    )
-
-
-def _is_due(epoch: int, frequency: Any) -> bool:
-    """Whether validation comes after this epoch (from 0)."""
-    if isinstance(frequency, (list, tuple, set)):
-        return epoch + 1 in frequency
-    if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
-        raise InvalidArgumentError(
-            "validation_freq is a number of epochs or a list of epochs",
-            where="fit",
-            got=f"validation_freq={frequency!r}",
-            wanted="for example 2, or [1, 5, 10]",
-            fix="leave it out to validate after every epoch",
-        )
-    return (epoch + 1) % frequency == 0
 
 
 __all__: Sequence[str] = ["Trainer", "unpack_x_y_sample_weight"]

@@ -306,8 +306,8 @@ def test_arguments_that_are_not_supported(argument):
         (lambda: compiled(loss_weights="a"), "compile: loss_weights is a number", "'a'"),
         (
             lambda: compiled(steps_per_execution=0),
-            "compile: steps_per_execution is a positive whole number",
-            "0",
+            "steps_per_execution is a positive whole number",
+            "steps_per_execution=0",
         ),
         (lambda: classifier(keras).compile(3, CE), "3 is not an optimizer", "3"),
         (lambda: classifier(keras).compile(None, CE), "compile: no optimizer", "optimizer=None"),

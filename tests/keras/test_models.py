@@ -315,6 +315,7 @@ def test_functions_of_keras_ops_draw():
         y = ops.mean(keras.layers.Flatten()(x), axis=1)
         model = keras.Model([a, b], [x, y])
         names = [t._keras_history[0].name for t in (ops.exp(a), ops.add(a, b), ops.maximum(a, 0.0), a / b)]
-        return model.predict([X, X], verbose=0), x.shape, y.shape, names, [layer.name for layer in model.layers]
+        layers = [layer.name for layer in model.layers]
+        return model.predict([X, X], verbose=0), x.shape, y.shape, names, layers
 
     same(script)

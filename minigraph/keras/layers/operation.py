@@ -1,5 +1,5 @@
-"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`, `keras.ops.sum(x)`) as part of a model that
-is being drawn.
+"""A function of keras.ops applied to KerasTensors (`x + y`, `x[:, 0]`, `keras.ops.sum(x)`) as part of a model
+that is being drawn.
 """
 
 from __future__ import annotations
