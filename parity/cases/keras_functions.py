@@ -179,6 +179,8 @@ def _others() -> list[Case]:
             lambda tf, x, n=name, o=options: getattr(keras_of(tf).regularizers, n)(**o)(x),
             (draw,),
             sums=True,
+            # Weights always have known sizes.
+            static=True,
         )
         for name, options, draw in [
             ("L1", {"l1": 0.25}, kernel),

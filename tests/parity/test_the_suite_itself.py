@@ -229,7 +229,9 @@ def test_every_op_of_the_engine_is_reached():
         "take_rows",
     }
     of_effects = {"assert_true", "print"}
-    assert sorted(set(OPS) - reached - of_programs - of_training - of_effects) == []
+    # Other tests of the same run may have registered ops of their own.
+    ours = {name for name, op in OPS.items() if type(op).__module__.startswith("minigraph.")}
+    assert sorted(ours - reached - of_programs - of_training - of_effects) == []
 
 
 def test_case_names_are_unique():
