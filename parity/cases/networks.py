@@ -136,8 +136,9 @@ def _step(name: str, model: Callable, loss: str, make: Callable, batch: int, one
         "one step",
         wrt=(),
         sums=True,
-        # The truth of these cases is a float32 run of Keras's, whose own rounding is not known: gradients that are
-        # sums of up to 784 products, passed through four layers, were seen to lie up to 40 ULP from it.
+        # The truth of these cases is a float32 run of Keras's, whose own rounding is not known: gradients
+        # that are sums of up to 784 products, passed through four layers, were seen to lie up to 40 ULP from
+        # it.
         slack=40.0,
         second=False,
         layer=lambda tf, dtype: model(keras_of(tf)),
