@@ -1,4 +1,4 @@
-"""Matrix product with bias and activation: out = act(op(a) @ op(b) + bias), for a whole batch of them.
+"""Matrix product with scale, bias and activation: out = act((op(a) @ op(b)) * scale + bias), for a batch.
 
 The kernel walks over register tiles (`kernels.microkernel`). Operands are read where they lie as long as that
 is fast; what would be slow to read is first copied, block by block, into scratch memory of the part that
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.matvec import matvec_calls
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, TileShape, tile_shape
 
 _SIZE = {"float32": 4, "float64": 8}
-#: Activations applied while a finished tile is still in registers.
-ACTIVATIONS = (None, "relu")
 
 _LINE = 64
 # Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
@@ -35,35 +33,6 @@ _PART_WORK = 1 << 16
 _MATVEC = 1 << 13
 # Measured in cycles per vector of b: turning it around, and fetching it from the third-level cache.
 _TRANSPOSE_COST, _FETCH_COST = 5, 4
-
-
-@dataclass(frozen=True)
-class TileShape:
-    """A register tile: `rows` rows of `vectors` vectors of `lanes` elements."""
-
-    lanes: int
-    rows: int
-    vectors: int
-
-    @property
-    def columns(self) -> int:
-        return self.lanes * self.vectors
-
-
-@cache
-def tile_shape(dtype: str) -> TileShape:
-    """The tile that fills this CPU's vector registers with sums and leaves a few for a and b."""
-    import llvmlite.binding as llvm
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        vector_bytes, rows = 64, 14  # 32 registers: 28 sums, 2 of b, 2 of a
-    elif features.get("avx2"):
-        vector_bytes, rows = 32, 6   # 16 registers: 12 sums
-    elif features.get("neon"):
-        vector_bytes, rows = 16, 12  # 32 registers: 24 sums
-    else:
-        vector_bytes, rows = 16, 6
-    return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
 
 
 @dataclass(frozen=True)
@@ -166,7 +135,7 @@ def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int
     return tile.rows * row, row, size
 
 
-_FIELDS = ("a b out bias scratch batch M N K a_batch b_batch a_row a_step b_row trans_a trans_b relu "
+_FIELDS = ("a b out bias scale scratch batch M N K a_batch b_batch a_row a_step b_row trans_a trans_b mode "
            "copy_a copy_b batch_parts row_parts column_parts part_rows part_columns block_rows block_depth "
            "a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
@@ -178,8 +147,9 @@ def _touches(block, dtypes) -> list[Touch]:
     touches = [Touch(_SLOT["a"], (batch - 1) * get("a_batch") + get("M") * get("K") * size, dtype=dtype),
                Touch(_SLOT["b"], (batch - 1) * get("b_batch") + get("K") * get("N") * size, dtype=dtype),
                Touch(_SLOT["out"], batch * get("M") * get("N") * size, writes=True, dtype=dtype)]
-    if get("bias"):
-        touches.append(Touch(_SLOT["bias"], get("N") * size, dtype=dtype))
+    for name in ("bias", "scale"):
+        if get(name):
+            touches.append(Touch(_SLOT[name], get("N") * size, dtype=dtype))
     if get("scratch"):
         parts = get("batch_parts") * get("row_parts") * get("column_parts")
         touches.append(Touch(_SLOT["scratch"], parts * (get("a_scratch") + get("b_scratch")), writes=True))
@@ -193,10 +163,9 @@ def matmul_source(T, tile: TileShape | None = None):
     shape = tile or tile_shape(str(T))
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
     LINE = _LINE
-    (A, B, OUT, BIAS, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A, TRANS_B,
-     RELU, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
+    (A, B, OUT, BIAS, SCALE, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A,
+     TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
      BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT) = range(len(_SLOT))
-    ACCUMULATE, RELU_MODE = microkernel.ACCUMULATE, microkernel.RELU
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors)
     copy = microkernel.copy_block(T, LANES)
     transpose = microkernel.transpose_block(T, LANES)
@@ -228,12 +197,12 @@ def matmul_source(T, tile: TileShape | None = None):
             while True:
                 depth = min(block_depth, K - start)
                 mode = 0
-                bias = 0
+                bias, scale = 0, 0
                 if start > 0:
                     mode = ACCUMULATE
                 if start + depth == K:
-                    mode += a[RELU] * RELU_MODE
-                    bias = a[BIAS]
+                    mode += a[MODE]
+                    bias, scale = a[BIAS], a[SCALE]
                 top = first_row
                 while top < end_row:
                     height = min(block_rows, end_row - top)
@@ -285,9 +254,11 @@ def matmul_source(T, tile: TileShape | None = None):
                             else:
                                 copy(strip, b_row, b_block, strip_row, depth, width)
                             strip = b_block
-                        bias_now = bias
+                        bias_now, scale_now = bias, scale
                         if bias != 0:
                             bias_now += left * SIZE
+                        if scale != 0:
+                            scale_now += left * SIZE
                         tile_a = a_top
                         if copy_a:
                             tile_a = a_block
@@ -300,8 +271,8 @@ def matmul_source(T, tile: TileShape | None = None):
                             if ahead_row >= ahead_rows:
                                 ahead_row, ahead_pairs, ahead_jump = 0, 1, 0
                             tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
-                                    bias_now, mode, ahead + ahead_row * b_row, ahead_pairs - 1, ahead_jump,
-                                    rows, width)
+                                    bias_now, scale_now, mode, ahead + ahead_row * b_row, ahead_pairs - 1,
+                                    ahead_jump, rows, width)
                             tile_out += rows * out_row
                             if copy_a:
                                 tile_a += panel
@@ -318,24 +289,24 @@ def matmul_source(T, tile: TileShape | None = None):
 
 @kernel("matmul", _FIELDS, _touches)
 def matmul(T):
-    """out = act(op(a) @ op(b) + bias) by register tiles; strides and blocks come from a `GemmPlan`."""
+    """out = act((op(a) @ op(b)) * scale + bias) by register tiles, as a `GemmPlan` says."""
     return matmul_source(T)
 
 
 def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool,
                  activation: str | None, dtype: str, threads: int, scratch: Callable[[int], object],
-                 shared_b: bool = False, shared_a: bool = False) -> list[Call]:
-    """Calls that compute out[batch, M, N] = act(op(a) @ op(b) + bias).
+                 shared_b: bool = False, shared_a: bool = False, scale=0) -> list[Call]:
+    """Calls that compute out[batch, M, N] = act((op(a) @ op(b)) * scale + bias).
 
     a is [batch, M, K], or [batch, K, M] if `trans_a`; b is [batch, K, N], or [batch, N, K] if `trans_b`; all
-    are contiguous. bias is [N] or 0 for none; `activation` is one of ACTIVATIONS; dtype is float32 or
-    float64. A shared operand has no batch axis: all products use the same matrix. `scratch(bytes)` gives
+    are contiguous. bias and scale are [N] or 0 for none; `activation` is one of ACTIVATIONS; dtype is float32
+    or float64. A shared operand has no batch axis: all products use the same matrix. `scratch(bytes)` gives
     working memory, 64-byte aligned. Any size may be 0; the sum over K = 0 steps is 0.
 
     Raises ValueError for an activation or dtype that the kernel does not have.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"matmul kernel: activation {activation!r} is not one of {ACTIVATIONS}; "
+        raise ValueError(f"matmul kernel: activation {activation!r} is not one of {tuple(ACTIVATIONS)}; "
                          "apply it with an element-wise kernel instead")
     if dtype not in _SIZE:
         raise ValueError(f"matmul kernel: dtype {dtype!r} is not one of {tuple(_SIZE)}; "
@@ -345,21 +316,21 @@ def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: b
     if shared_b and not shared_a and not trans_a:
         # The same b for every matrix of the batch: one product with all their rows.
         batch, M = 1, batch * M
-    relu = activation == "relu"
-    if batch == M == 1 and K * N >= _MATVEC:
-        return matvec_calls(b, a, out, bias, N, K, trans_b, 1, relu, dtype, threads)
-    if batch == N == 1 and M * K >= _MATVEC:
-        return matvec_calls(a, b, out, bias, M, K, not trans_a, 0, relu, dtype, threads)
+    plain = activation in (None, "relu") and isinstance(scale, int)
+    if plain and batch == M == 1 and K * N >= _MATVEC:
+        return matvec_calls(b, a, out, bias, N, K, trans_b, 1, activation == "relu", dtype, threads)
+    if plain and batch == N == 1 and M * K >= _MATVEC:
+        return matvec_calls(a, b, out, bias, M, K, not trans_a, 0, activation == "relu", dtype, threads)
     # A matrix of one row or column is its own transpose.
     trans_b = trans_b and N > 1 and K > 1
     plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
-    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, relu, dtype, scratch,
-                         shared_b, shared_a)]
+    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype,
+                         scratch, shared_b, shared_a, scale)]
 
 
 def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
-                 trans_b: bool, relu: bool, dtype: str, scratch: Callable[[int], object],
-                 shared_b: bool = False, shared_a: bool = False, kernel_: Kernel = matmul) -> Call:
+                 trans_b: bool, activation: str | None, dtype: str, scratch: Callable[[int], object],
+                 shared_b: bool = False, shared_a: bool = False, scale=0, kernel_: Kernel = matmul) -> Call:
     """The one call that carries out `plan`; operands as in `matmul_calls`.
 
     `kernel_` is for tests: the kernel for another CPU's tile.
@@ -371,12 +342,13 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
     row_bytes = (plan.block_depth if trans_b else plan.tile.columns) * size
     panel, panel_row, panel_step = _a_panel(plan.tile, plan.block_depth, trans_a, size)
     block = {
-        "a": a, "b": b, "out": out, "bias": bias, "scratch": scratch(memory) if memory else 0,
+        "a": a, "b": b, "out": out, "bias": bias, "scale": scale,
+        "scratch": scratch(memory) if memory else 0,
         "batch": batch, "M": M, "N": N, "K": K,
         "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else K * N * size,
         "a_row": size if trans_a else K * size, "a_step": M * size if trans_a else size,
         "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
-        "relu": int(relu), "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
+        "mode": ACTIVATIONS[activation], "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
         "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
         "part_rows": plan.part_rows, "part_columns": plan.part_columns,
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,

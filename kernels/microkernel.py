@@ -18,6 +18,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kernels.tiles import ACCUMULATE, CAP, CAP_AT, RELU
+
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = _I8.as_pointer()
 _LINE = 64
@@ -46,6 +48,10 @@ class _Vectors:
     @property
     def zero(self) -> ir.Constant:
         return ir.Constant(self.type, None)
+
+    def constant(self, value: float) -> ir.Constant:
+        """A vector with `value` in every lane."""
+        return ir.Constant(self.type, [value] * self.lanes)
 
     def _call(self, name: str, result: ir.Type, *arguments: ir.Value):
         """Call LLVM's `llvm.<name>` for vectors of this kind."""
@@ -174,70 +180,64 @@ def _native(arguments: int, call: Callable):
     return function
 
 
-#: Bits of the tile's `mode`.
-ACCUMULATE, RELU = 1, 2
+_Cells = dict[tuple[int, int], ir.Value]
 
 
-def tile(element: types.Type, lanes: int, rows: int, vectors: int):
-    """The register tile, as a Numba function
+@dataclass(frozen=True)
+class _Tile:
+    """The code of one register tile: `rows` rows of `width` vectors of sums, under a mask at an edge.
 
-        tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, ahead, ahead_mask, ahead_jump,
-             rows, columns)
-
-    c[i, j] = act(sum over k < depth of a[i, k] * b[k, j]  (+ c[i, j] if ACCUMULATE) (+ bias[j] if bias))
-
-    where a[i, k] lies at a + i*a_row + k*a_step, b[k, j] at b + k*b_step + j*size, c[i, j] at
-    c + i*c_row + j*size. 1 <= rows <= `rows`; columns is `lanes * vectors`, or at an edge 1 to `lanes`. Each
-    sum is one chain of multiply-adds in order of k, however many rows the tile has: cutting a matrix
-    elsewhere changes no bit of it.
-
-    Meanwhile two cache lines per step are fetched from `ahead` on: `ahead_mask + 1` pairs (a power of two)
-    one after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
+    `lanewise`, a has a vector for each row, else one number.
     """
-    def emit(builder, a, a_row, a_step, b, b_step, c, c_row, depth, bias, mode, ahead, ahead_mask, ahead_jump,
-             columns, *, element_type, tile_rows, width, masked):
-        vector = _Vectors(builder, element_type, lanes)
-        a, b, c, bias, ahead = (builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, ahead))
-        mask = vector.first(columns) if masked else None
-        cells = [(i, v) for i in range(tile_rows) for v in range(width)]
 
-        def across(pointer) -> list:
-            """The tile's width of vectors at a pointer."""
-            return [vector.load(vector.at(pointer, v * vector.bytes), mask) for v in range(width)]
+    vector: _Vectors
+    rows: int
+    width: int
+    mask: ir.Value | None
+    lanewise: bool = False
 
-        # A load adds a register, once or twice, to its address for nothing: one pointer serves three rows.
-        row_offsets = (0, a_row, builder.mul(a_row, _I64(2)))
-        starts = [a]
-        while 3 * len(starts) < tile_rows:
+    @property
+    def cells(self) -> list[tuple[int, int]]:
+        return [(i, v) for i in range(self.rows) for v in range(self.width)]
+
+    def across(self, pointer) -> list:
+        """The tile's width of vectors at a pointer."""
+        vector = self.vector
+        return [vector.load(vector.at(pointer, v * vector.bytes), self.mask) for v in range(self.width)]
+
+    def row_starts(self, a, a_row) -> list:
+        """One pointer serves three rows: a load adds a register to its address, once or twice, for free."""
+        builder, starts = self.vector.builder, [a]
+        while 3 * len(starts) < self.rows:
             starts.append(builder.gep(starts[-1], [builder.mul(a_row, _I64(3))]))
-        loop = _Loop(builder, depth, [b, ahead, *starts, *[vector.zero] * len(cells)])
-        with loop as (b_now, ahead_now, *rest):
-            # Hidden, or the optimiser turns all these addresses into one long chain of additions.
-            a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
-            sums = dict(zip(cells, rest[len(starts):], strict=True))
-            _prefetch(builder, ahead_now)
-            _prefetch(builder, builder.gep(ahead_now, [_I64(_LINE)]))
-            b_values = across(b_now)
-            for i in range(tile_rows):
-                place = vector.at(a_now[i // 3], row_offsets[i % 3], element_type)
-                a_value = vector.spread(builder.load(place))
-                for v in range(width):
-                    sums[i, v] = vector.multiply_add(a_value, b_values[v], sums[i, v])
-            last_pair = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
-            ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * _LINE))
-            loop.next = [builder.gep(b_now, [b_step]), builder.gep(ahead_now, [ahead_step]),
-                         *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
-        sums = dict(zip(cells, loop.results[2 + len(starts):], strict=True))
-        places = {(i, v): vector.at(builder.gep(c, [builder.mul(c_row, _I64(i))]), v * vector.bytes)
-                  for i, v in cells}
+        return starts
 
-        def change(condition, update) -> None:
+    def step(self, starts: list, row_offsets: tuple, b, sums: _Cells) -> None:
+        """sums[i, v] += a[i] * b[v] for one step of the sum."""
+        vector, b_values = self.vector, self.across(b)
+        for i in range(self.rows):
+            start, offset = starts[i // 3], row_offsets[i % 3]
+            if self.lanewise:
+                a_values = self.across(vector.builder.gep(start, [offset]))
+            else:
+                number = vector.builder.load(vector.at(start, offset, vector.element))
+                a_values = [vector.spread(number)] * self.width
+            for v in range(self.width):
+                sums[i, v] = vector.multiply_add(a_values[v], b_values[v], sums[i, v])
+
+    def finish(self, sums: _Cells, c, c_row, bias, scale, mode) -> None:
+        """c = act((sums (+ c)) * scale + bias), each part of it where it is asked for."""
+        vector, builder = self.vector, self.vector.builder
+        places = {(i, v): vector.at(builder.gep(c, [builder.mul(c_row, _I64(i))]), v * vector.bytes)
+                  for i, v in self.cells}
+
+        def change(condition, update: Callable[[], _Cells]) -> None:
             """sums = update() where the condition holds."""
             before = builder.block
             with builder.if_then(condition):
                 changed = update()
                 inside = builder.block
-            for cell in cells:
+            for cell in self.cells:
                 phi = builder.phi(vector.type)
                 phi.add_incoming(sums[cell], before)
                 phi.add_incoming(changed[cell], inside)
@@ -246,44 +246,137 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
         def has(bit: int):
             return builder.icmp_signed("!=", builder.and_(mode, _I64(bit)), _I64(0))
 
-        def accumulate() -> dict:
-            return {cell: builder.fadd(sums[cell], vector.load(places[cell], mask)) for cell in cells}
+        def is_given(pointer):
+            return builder.icmp_unsigned("!=", pointer, ir.Constant(_POINTER, None))
 
-        def add_bias() -> dict:
-            values = across(bias)
-            return {(i, v): builder.fadd(sums[i, v], values[v]) for i, v in cells}
+        def accumulate() -> _Cells:
+            return {cell: builder.fadd(sums[cell], vector.load(places[cell], self.mask))
+                    for cell in self.cells}
 
-        def relu() -> dict:
-            # Replaces what is below 0, so that NaN stays NaN.
-            below = {cell: builder.fcmp_ordered("<", sums[cell], vector.zero) for cell in cells}
-            return {cell: builder.select(below[cell], vector.zero, sums[cell]) for cell in cells}
+        def multiply() -> _Cells:
+            values = self.across(scale)
+            return {(i, v): builder.fmul(sums[i, v], values[v]) for i, v in self.cells}
+
+        def add_bias() -> _Cells:
+            values = self.across(bias)
+            return {(i, v): builder.fadd(sums[i, v], values[v]) for i, v in self.cells}
+
+        def clip(comparison: str, bound) -> _Cells:
+            # Replaces what is beyond the bound, so that NaN stays NaN.
+            beyond = {cell: builder.fcmp_ordered(comparison, sums[cell], bound) for cell in self.cells}
+            return {cell: builder.select(beyond[cell], bound, sums[cell]) for cell in self.cells}
 
         change(has(ACCUMULATE), accumulate)
-        change(builder.icmp_unsigned("!=", bias, ir.Constant(_POINTER, None)), add_bias)
-        change(has(RELU), relu)
-        for cell in cells:
-            vector.store(sums[cell], places[cell], mask)
+        change(is_given(scale), multiply)
+        change(is_given(bias), add_bias)
+        change(has(RELU), lambda: clip("<", vector.zero))
+        change(has(CAP), lambda: clip(">", vector.constant(CAP_AT)))
+        for cell in self.cells:
+            vector.store(sums[cell], places[cell], self.mask)
 
-    def call(context, builder, *values):
-        """Jump to the tile of the right number of rows: each is a function of its own."""
-        element_type = context.get_value_type(element)
-        *operands, row_count, column_count = values
-        is_full = builder.icmp_signed("==", column_count, _I64(lanes * vectors))
-        done = builder.append_basic_block("tile_done")
-        choice = builder.add(row_count, builder.select(is_full, _I64(0), _I64(rows)))
-        switch = builder.switch(choice, done)
-        for kind, width, first_case in (("full", vectors, 0), ("edge", 1, rows)):
-            for count in range(1, rows + 1):
-                name = f"tile_{kind}_{count}_{element}"
-                function = _function(builder.module, name, len(operands) + 1, partial(
-                    emit, element_type=element_type, tile_rows=count, width=width, masked=kind == "edge"))
-                block = builder.append_basic_block(name)
-                switch.add_case(_I64(first_case + count), block)
-                with builder.goto_block(block):
-                    builder.call(function, [*operands, column_count])
-                    builder.branch(done)
-        builder.position_at_end(done)
-    return _native(15, call)
+
+def tile(element: types.Type, lanes: int, rows: int, vectors: int):
+    """The register tile, as a Numba function
+
+        tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, scale, mode,
+             ahead, ahead_mask, ahead_jump, rows, columns)
+
+    c[i, j] = act((sum over k < depth of a[i, k] * b[k, j]  (+ c[i, j] if ACCUMULATE)) (* scale[j])
+                  (+ bias[j]))
+
+    where a[i, k] lies at a + i*a_row + k*a_step, b[k, j] at b + k*b_step + j*size, c[i, j] at
+    c + i*c_row + j*size; bias and scale may be 0 for none. 1 <= rows <= `rows`; columns is `lanes * vectors`,
+    or at an edge 1 to `lanes`. Each sum is one chain of multiply-adds in order of k, however many rows the
+    tile has: cutting a matrix elsewhere changes no bit of it.
+
+    Meanwhile two cache lines per step are fetched from `ahead` on: `ahead_mask + 1` pairs (a power of two)
+    one after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
+    """
+    def emit(builder, a, a_row, a_step, b, b_step, c, c_row, depth, bias, scale, mode, ahead, ahead_mask,
+             ahead_jump, columns, *, element_type, tile_rows, width, masked):
+        vector = _Vectors(builder, element_type, lanes)
+        a, b, c, bias, scale, ahead = (
+            builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, ahead))
+        part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None)
+        row_offsets, starts = (_I64(0), a_row, builder.mul(a_row, _I64(2))), part.row_starts(a, a_row)
+        loop = _Loop(builder, depth, [b, ahead, *starts, *[vector.zero] * len(part.cells)])
+        with loop as (b_now, ahead_now, *rest):
+            # Hidden, or the optimiser turns all these addresses into one long chain of additions.
+            a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
+            sums = dict(zip(part.cells, rest[len(starts):], strict=True))
+            _prefetch(builder, ahead_now)
+            _prefetch(builder, builder.gep(ahead_now, [_I64(_LINE)]))
+            part.step(a_now, row_offsets, b_now, sums)
+            last_pair = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
+            ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * _LINE))
+            loop.next = [builder.gep(b_now, [b_step]), builder.gep(ahead_now, [ahead_step]),
+                         *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
+        sums = dict(zip(part.cells, loop.results[2 + len(starts):], strict=True))
+        part.finish(sums, c, c_row, bias, scale, mode)
+
+    return _native(16, partial(_call_tile, "tile", element, lanes, rows, vectors, emit))
+
+
+def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewise: bool = False):
+    """The register tile of a convolution, as a Numba function
+
+        window_tile(a, a_row, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias, scale, mode,
+                    rows, columns)
+
+    c[i, j] = act((sum over p < planes, k < depth of a[i, p, k] * b[p, k, j]  (+ c[i, j] if ACCUMULATE))
+                  (* scale[j]) (+ bias[j]))
+
+    like `tile`, but the steps of the sum lie in planes: a[i, p, k] at a + offsets[p] + i*a_row + k*a_step,
+    where `offsets` is the address of int64 numbers of bytes, and b[p, k, j] at b + p*b_plane + k*b_step +
+    j*size. `lanewise`, each lane has an a of its own: a[i, p, k, j], as in b, instead of a[i, p, k].
+    """
+    def emit(builder, a, a_row, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias, scale,
+             mode, columns, *, element_type, tile_rows, width, masked):
+        vector = _Vectors(builder, element_type, lanes)
+        a, b, c, bias, scale, offsets = (
+            builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, offsets))
+        part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None, lanewise)
+        row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
+        outer = _Loop(builder, planes, [offsets, b, *[vector.zero] * len(part.cells)])
+        with outer as (offset_at, b_start, *sums_before):
+            offset = builder.load(builder.bitcast(offset_at, _I64.as_pointer()))
+            starts = part.row_starts(builder.gep(a, [offset]), a_row)
+            inner = _Loop(builder, depth, [b_start, *starts, *sums_before])
+            with inner as (b_now, *rest):
+                a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
+                sums = dict(zip(part.cells, rest[len(starts):], strict=True))
+                part.step(a_now, row_offsets, b_now, sums)
+                inner.next = [builder.gep(b_now, [b_step]),
+                              *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
+            outer.next = [builder.gep(offset_at, [_I64(8)]), builder.gep(b_start, [b_plane]),
+                          *inner.results[1 + len(starts):]]
+        sums = dict(zip(part.cells, outer.results[2:], strict=True))
+        part.finish(sums, c, c_row, bias, scale, mode)
+
+    kind = "lane_tile" if lanewise else "window_tile"
+    return _native(16, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
+
+
+def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, context, builder,
+               *values) -> None:
+    """Jump to the tile of the right number of rows: each is a function of its own."""
+    element_type = context.get_value_type(element)
+    *operands, row_count, column_count = values
+    is_full = builder.icmp_signed("==", column_count, _I64(lanes * vectors))
+    done = builder.append_basic_block("tile_done")
+    choice = builder.add(row_count, builder.select(is_full, _I64(0), _I64(rows)))
+    switch = builder.switch(choice, done)
+    for shape, width, first_case in (("full", vectors, 0), ("edge", 1, rows)):
+        for count in range(1, rows + 1):
+            name = f"{kind}_{shape}_{count}_{element}"
+            function = _function(builder.module, name, len(operands) + 1, partial(
+                emit, element_type=element_type, tile_rows=count, width=width, masked=shape == "edge"))
+            block = builder.append_basic_block(name)
+            switch.add_case(_I64(first_case + count), block)
+            with builder.goto_block(block):
+                builder.call(function, [*operands, column_count])
+                builder.branch(done)
+    builder.position_at_end(done)
 
 
 def copy_block(element: types.Type, lanes: int):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kernels import gemm, matvec
 from kernels.jit import Call, Kernel
+from kernels.tiles import ACTIVATIONS, TileShape
 from tests.kernels.guarded import Memory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,7 @@ DTYPES = ("float32", "float64")
 # Around nothing, one, the rows of a tile, one and two vectors, and more.
 SIZES = (0, 1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100)
 # Another CPU's tile: short vectors, fewer rows.
-NARROW = gemm.TileShape(lanes=4, rows=6, vectors=2)
+NARROW = TileShape(lanes=4, rows=6, vectors=2)
 NARROW_MATMUL = Kernel("matmul_narrow", gemm.matmul.fields, gemm.matmul.touches,
                        partial(gemm.matmul_source, tile=NARROW), gemm.matmul.module)
 
@@ -30,7 +31,7 @@ class Product:
     """One product with its operands in guarded memory and its float64 answer."""
 
     def __init__(self, M, N, K, trans_a=False, trans_b=False, dtype="float32", bias=False, activation=None,
-                 batch=1, shared_a=False, shared_b=False, shift=0, seed=0):
+                 batch=1, shared_a=False, shared_b=False, shift=0, seed=0, scale=False):
         rng = np.random.default_rng(seed)
         self.memory = Memory()
 
@@ -40,21 +41,24 @@ class Product:
         self.a = operand(1 if shared_a else batch, *((K, M) if trans_a else (M, K)))
         self.b = operand(1 if shared_b else batch, *((N, K) if trans_b else (K, N)))
         self.bias = operand(N) if bias else 0
+        self.scale = operand(N) if scale else 0
         self.sizes = (batch, M, N, K, trans_a, trans_b)
         self.shared = {"shared_a": shared_a, "shared_b": shared_b}
         self.activation, self.dtype, self.shift = activation, dtype, shift
 
         a, b = self.a.astype("float64"), self.b.astype("float64")
         a, b = a.swapaxes(1, 2) if trans_a else a, b.swapaxes(1, 2) if trans_b else b
-        self.answer = np.broadcast_to(a @ b + np.asarray(self.bias, "float64"), (batch, M, N))
+        factor = self.scale.astype("float64") if scale else np.ones(())
+        self.answer = np.broadcast_to((a @ b) * factor + np.asarray(self.bias, "float64"), (batch, M, N))
         # The usual bound: a few roundings per step, relative to the size of the terms.
-        self.bound = (K + 2) * np.finfo(dtype).eps * (abs(a) @ abs(b) + abs(np.asarray(self.bias))) + 1e-300
-        if activation == "relu":
-            self.answer = np.maximum(self.answer, 0)
+        terms = (abs(a) @ abs(b)) * abs(factor) + abs(np.asarray(self.bias))
+        self.bound = (K + 3) * np.finfo(dtype).eps * terms + 1e-300
+        if activation is not None:
+            self.answer = np.clip(self.answer, 0, 6 if activation == "relu6" else None)
 
     def calls(self, out, threads: int) -> list[Call]:
         return gemm.matmul_calls(self.a, self.b, out, self.bias, *self.sizes, self.activation, self.dtype,
-                                 threads, self.memory.scratch, **self.shared)
+                                 threads, self.memory.scratch, scale=self.scale, **self.shared)
 
     def run(self, threads: int = 1, checked: bool = False, calls=None) -> np.ndarray:
         out = self.memory.empty(self.answer.shape, self.dtype, shift=self.shift)
@@ -113,9 +117,10 @@ def test_random_products(data) -> None:
     product = Product(
         *(data.draw(size, name) for name in "MNK"), data.draw(truth, "trans_a"), data.draw(truth, "trans_b"),
         dtype=data.draw(st.sampled_from(DTYPES), "dtype"), bias=data.draw(truth, "bias"),
-        activation=data.draw(st.sampled_from(gemm.ACTIVATIONS), "activation"), batch=batch,
-        shared_a=data.draw(truth, "shared_a"), shared_b=data.draw(truth, "shared_b"),
-        shift=data.draw(st.integers(0, 3), "shift"), seed=data.draw(st.integers(0, 99), "seed"))
+        activation=data.draw(st.sampled_from(tuple(ACTIVATIONS)), "activation"), batch=batch,
+        scale=data.draw(truth, "scale"), shared_a=data.draw(truth, "shared_a"),
+        shared_b=data.draw(truth, "shared_b"), shift=data.draw(st.integers(0, 3), "shift"),
+        seed=data.draw(st.integers(0, 99), "seed"))
     product.check(threads=data.draw(st.integers(1, 4), "threads"))
 
 
@@ -143,7 +148,7 @@ def test_matrix_times_vector(trans_a: bool, trans_b: bool, dtype: str, monkeypat
     monkeypatch.setattr(matvec, "_PART_WORK", 1)
     sizes = itertools.product((1, 5, 64, 65, 100, 2049, 2200), (1, 7, 8, 9, 100, 301))
     for seed, (size, K) in enumerate(sizes):
-        bias, activation = bool(seed % 2), gemm.ACTIVATIONS[seed // 2 % 2]
+        bias, activation = bool(seed % 2), tuple(ACTIVATIONS)[seed // 2 % 2]
         for M, N in ((1, size), (size, 1)):
             product = Product(M, N, K, trans_a, trans_b, dtype, bias, activation, seed=seed)
             assert [call.kernel for call in product.calls(product.a, 1)] == [matvec.matvec]
@@ -179,6 +184,9 @@ def test_bias_and_relu_are_exact(dtype: str) -> None:
         np.testing.assert_array_equal(biased.run(), plain + biased.bias)
         both = Product(M, N, K, dtype=dtype, bias=True, activation="relu")
         np.testing.assert_array_equal(both.run(), np.maximum(plain + biased.bias, 0))
+        all_three = Product(M, N, K, dtype=dtype, bias=True, activation="relu6", scale=True)
+        np.testing.assert_array_equal(
+            all_three.run(), np.clip(plain * all_three.scale + all_three.bias, 0, 6))
 
 
 def test_no_steps_give_the_bias() -> None:
@@ -218,7 +226,7 @@ def test_another_cpus_tile(trans_a: bool, trans_b: bool, small_blocks) -> None:
         def calls(out, threads, product=product, turned=turned):
             plan = gemm.plan_matmul(*product.sizes[:4], *turned, "float32", threads, tile=NARROW)
             operands = product.a, product.b, out, product.bias
-            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, False, "float32",
+            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, None, "float32",
                                       product.memory.scratch, kernel_=NARROW_MATMUL)]
 
         one = product.check(calls=calls)
@@ -312,13 +320,13 @@ def test_large_products_use_every_thread_evenly() -> None:
 
 
 def test_a_plan_prints_what_it_does() -> None:
-    plan = gemm.plan_matmul(1, 128, 512, 784, False, True, "float32", 2, tile=gemm.TileShape(16, 14, 2))
+    plan = gemm.plan_matmul(1, 128, 512, 784, False, True, "float32", 2, tile=TileShape(16, 14, 2))
     assert str(plan) == "14x32 tiles, 128x272 blocks, 1x1x2 parts, copies b"
 
 
 def test_what_the_kernel_cannot_do_is_an_error() -> None:
     arguments = (1, 2, 3, 0, 1, 4, 4, 4, False, False)
-    with pytest.raises(ValueError, match=r"activation 'gelu' is not one of \(None, 'relu'\)"):
+    with pytest.raises(ValueError, match=r"activation 'gelu' is not one of \(None, 'relu', 'relu6'\)"):
         gemm.matmul_calls(*arguments, "gelu", "float32", 1, bytes)
     with pytest.raises(ValueError, match=r"dtype 'int32' is not one of \('float32', 'float64'\)"):
         gemm.matmul_calls(*arguments, None, "int32", 1, bytes)

@@ -1,0 +1,47 @@
+"""Register tiles: how large they are on this CPU, and what they can do with a sum before they store it.
+
+Shared by the kernels that are made of tiles (matrix products, convolutions) and by `kernels.microkernel`,
+which writes the tiles' code. Importing this imports no Numba.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+_SIZE = {"float32": 4, "float64": 8}
+
+#: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that.
+ACCUMULATE, RELU, CAP = 1, 2, 4
+CAP_AT = 6.0
+#: Activations applied while a finished tile is still in registers, and their modes.
+ACTIVATIONS = {None: 0, "relu": RELU, "relu6": RELU | CAP}
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """A register tile: `rows` rows of `vectors` vectors of `lanes` elements."""
+
+    lanes: int
+    rows: int
+    vectors: int
+
+    @property
+    def columns(self) -> int:
+        return self.lanes * self.vectors
+
+
+@cache
+def tile_shape(dtype: str) -> TileShape:
+    """The tile that fills this CPU's vector registers with sums and leaves a few for a and b."""
+    import llvmlite.binding as llvm
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        vector_bytes, rows = 64, 14  # 32 registers: 28 sums, 2 of b, 2 of a
+    elif features.get("avx2"):
+        vector_bytes, rows = 32, 6   # 16 registers: 12 sums
+    elif features.get("neon"):
+        vector_bytes, rows = 16, 12  # 32 registers: 24 sums
+    else:
+        vector_bytes, rows = 16, 6
+    return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
