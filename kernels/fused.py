@@ -8,7 +8,7 @@ read of each input and one write of each output.
 
 Each block is read before it is written: no function that reads an input in place runs after one that writes
 an output in place. An output may therefore lie exactly on an input of the same item size that is not
-broadcast.
+broadcast. An output in memory of its own that is larger than the last cache is written past it.
 
 This module knows the functions of `kernels.elementwise` by name only.
 """
@@ -25,6 +25,8 @@ from kernels.jit import Call, KernelRef, Touch, kernel
 
 #: Bytes of one block's inputs, outputs and temporaries together: about what the first-level cache holds.
 BLOCK_BYTES = 65536
+#: Outputs of this many bytes or more do not fit the last-level cache and are written past it.
+STREAM_BYTES = 48 << 20
 #: Limits of a block's length in elements.
 SHORTEST_BLOCK, LONGEST_BLOCK = 512, 4096
 
@@ -121,6 +123,26 @@ def load_runs(T):
             for i in range(run):
                 write(out, done + i, read(out, i))
             done += run
+        return 0
+    return body
+
+
+@kernel("stream", "x y z out n", _load_touches)
+def stream(T):
+    """out[i] = x[i] for i < n, written past the caches where out begins on a cache line."""
+    from kernels import loops, simd, streaming
+    view, read, write = simd.view(T), loops.read, loops.write
+    SIZE, LINE = T.bitwidth // 8, streaming.LINE
+
+    def body(a, part, parts):
+        n, done = a[4], 0
+        if a[3] % LINE == 0:
+            lines = n * SIZE // LINE
+            streaming.stream_lines(a[0], a[3], lines)
+            done = lines * LINE // SIZE
+        x, out = view(a[0], n), view(a[3], n)
+        for i in range(done, n):
+            write(out, i, read(x, i))
         return 0
     return body
 
@@ -283,7 +305,9 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
     if n == 0:
         return []
     registers = [_input_register(shape, strides, ITEM_SIZE[dtype], ref) for ref, dtype, strides in inputs]
-    direct = _single_function(registers, len(inputs), outputs, steps, n, threads)
+    streamed = [n * ITEM_SIZE[dtype] >= STREAM_BYTES and not _lies_on_one(ref, inputs)
+                for ref, dtype, _ in outputs]
+    direct = None if any(streamed) else _single_function(registers, len(inputs), outputs, steps, n, threads)
     if direct is not None:
         return direct
     known = [dtype for _, dtype, _ in inputs]
@@ -297,10 +321,16 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
         registers.append(_Register(ITEM_SIZE[gives]))
     work = [(KernelRef(FUNCTIONS[name].kernel, tuple(dtypes)), list(operands), result)
             for name, dtypes, operands, result in steps]
-    _place_outputs(registers, len(inputs), outputs, known, work, n)
+    _place_outputs(registers, len(inputs), outputs, streamed, known, work, n)
     pieces = _place_temporaries(registers, work)
     block, parts = _cut(n, registers, pieces, len(work), threads)
     return [_call(registers, work, pieces, n, block, parts, scratch)]
+
+
+def _lies_on_one(out, inputs: Sequence[tuple]) -> bool:
+    """Whether an output is the memory of an input: references to the same memory share their `buffer`."""
+    memory = getattr(out, "buffer", out)
+    return any(getattr(ref, "buffer", ref) is memory for ref, _, _ in inputs)
 
 
 def _input_register(shape: Sequence[int], strides: Sequence[int], item: int, ref) -> _Register:
@@ -332,8 +362,8 @@ def _single_function(registers: list[_Register], inputs: int, outputs: Sequence,
     return elementwise_calls(name, [registers[o].ref for o in operands], out, n, dtypes, threads)
 
 
-def _place_outputs(registers: list[_Register], inputs: int, outputs: Sequence, dtypes: Sequence[str],
-                   work: list, n: int) -> None:
+def _place_outputs(registers: list[_Register], inputs: int, outputs: Sequence, streamed: Sequence[bool],
+                   dtypes: Sequence[str], work: list, n: int) -> None:
     """Let steps write outputs where nothing reads an input in place afterwards; copy the others last."""
     for _, dtype, register in outputs:
         if dtypes[register] != dtype:
@@ -346,14 +376,15 @@ def _place_outputs(registers: list[_Register], inputs: int, outputs: Sequence, d
     last_read = max((at for at, (_, operands, _) in enumerate(work)
                      if any(registers[o].use == READ for o in operands)), default=-1)
     produced_at = {result: at for at, (_, _, result) in enumerate(work)}
-    for ref, dtype, register in outputs:
+    for (ref, dtype, register), streams in zip(outputs, streamed, strict=True):
         value = registers[register]
-        if value.use == TEMPORARY and produced_at.get(register, -1) >= max(last_read, 0):
+        if not streams and value.use == TEMPORARY and produced_at.get(register, -1) >= max(last_read, 0):
             value.ref, value.use = ref, WRITTEN
         else:
             registers.append(_Register(value.item, ref, WRITTEN))
-            identity = KernelRef(FUNCTIONS["identity"].kernel, (dtype,))
-            work.append((identity, [register], len(registers) - 1))
+            copy = KernelRef(stream, (_CARRIER[value.item],)) if streams else (
+                KernelRef(FUNCTIONS["identity"].kernel, (dtype,)))
+            work.append((copy, [register], len(registers) - 1))
 
 
 def _place_temporaries(registers: list[_Register], work: list) -> _Pieces:

@@ -195,16 +195,17 @@ def pick(typing, mask, a, b):
     return _operation(lambda mask, a, b: a, compute)(typing, mask, a, b)
 
 
-@intrinsic
-def add(typing, a, b):
-    """a + b"""
-    return _operation(lambda a, b: a, lambda builder, a, b: builder.fadd(a, b))(typing, a, b)
+def _exactly(instruction: str) -> Callable:
+    """An arithmetic instruction computed as written: having one flag, it is not given those of fast-math."""
+    @intrinsic
+    def operation(typing, a, b):
+        def compute(builder, a, b):
+            return getattr(builder, instruction)(a, b, flags=("nsz",))
+        return _operation(lambda a, b: a, compute)(typing, a, b)
+    return operation
 
 
-@intrinsic
-def divide(typing, a, b):
-    """a / b, correctly rounded"""
-    return _operation(lambda a, b: a, lambda builder, a, b: builder.fdiv(a, b))(typing, a, b)
+add, subtract, multiply, divide = _exactly("fadd"), _exactly("fsub"), _exactly("fmul"), _exactly("fdiv")
 
 
 @intrinsic

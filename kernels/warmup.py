@@ -24,13 +24,19 @@ FAMILIES = (
     "fused",
     "gemm",
     "matvec",
+    "conv",
+    "depthwise",
+    "folding",
     "reduce",
     "softmax",
+    "normalization",
     "shape",
     "metrics",
     "optimizers",
     "random",
     "rows",
+    "pool",
+    "resize",
 )
 
 #: What training dense networks uses: these are compiled by default.
@@ -51,7 +57,7 @@ COMMON = frozenset(
 
 _LABELS = ("int32", "int64")
 #: dtypes by the letter a kernel's `build` calls them.
-_LETTERS = {"R": ("float32",), "L": _LABELS, "I": _LABELS, "S": ("int32", "int64")}
+_LETTERS = {"R": ("float32",), "L": _LABELS, "I": _LABELS, "S": ("int32", "int64"), "W": ("uint8",)}
 #: Kernels that move bytes are compiled per item size, whatever the numbers mean.
 _MOVES_BYTES = frozenset(
     "copy_box fill gather take_rows gather_nd scatter_nd_update one_hot load_runs".split()

@@ -56,6 +56,7 @@ _LAZY = {
     "keras": "minigraph.keras",
     "nn": "minigraph.nn",
     "math": "minigraph.math",
+    "image": "minigraph.image",
     "random": "minigraph.random",
     "linalg": "minigraph.linalg",
     "compat": "minigraph.compat",

@@ -83,8 +83,9 @@ def depthwise_conv2d_filter_gradient(x: Array, dy: Array, sizes: tuple[int, int,
 def output_sizes(x: tuple[int, ...], w: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair
                  ) -> tuple[int, int]:
     """Rows and columns of the result: how often the window fits."""
-    return tuple((x[1 + k] + sum(padding[k]) - (w[k] - 1) * dilation[k] - 1) // stride[k] + 1
-                 for k in range(2))
+    rows, columns = ((x[1 + k] + sum(padding[k]) - (w[k] - 1) * dilation[k] - 1) // stride[k] + 1
+                     for k in range(2))
+    return rows, columns
 
 
 def _windows(w: tuple[int, ...], sizes: Pair, stride: Pair, dilation: Pair

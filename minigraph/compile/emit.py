@@ -132,6 +132,10 @@ class Emitter:
         self.references[id(value)] = ref
         return ref
 
+    def is_needed(self, value: Value) -> bool:
+        """Whether anything asks for this output; one that nothing needs does not have to be computed."""
+        return id(self._root(value)) in self._last_use
+
     def alias(self, value: Value, source: Value) -> None:
         """`value` is the same memory as `source`."""
         self.references[id(value)] = self.references[id(source)]

@@ -1,4 +1,4 @@
-"""Fusing nodes: matrix product + bias + relu into `dense`, element-wise nodes into one pass over memory.
+"""Fusing nodes: a product or convolution with what follows it, element-wise nodes into one pass.
 
 A rewrite of a specialised graph into a smaller one that computes the same; the nodes a fused one stands for
 stay readable in its attributes. It does not know how anything is computed.
@@ -7,9 +7,12 @@ stay readable in its attributes. It does not know how anything is computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from minigraph.graph import Graph, Node, Value
 from minigraph.ops.elementwise import Elementwise, broadcast_strides
+from minigraph.ops.fused_convolution import FusedConv2d
+from minigraph.ops.linear import Dense
 from minigraph.ops.registry import OPS, Op
 
 #: Limits of one fused pass: more inputs or steps than this no longer stay in the first-level cache.
@@ -78,7 +81,7 @@ class Fused(Op):
 
 def fuse(graph: Graph, fetches: Sequence[Value]) -> tuple[Graph, list[Value]]:
     """Fuse what can be fused; returns the new graph and the fetches in it."""
-    return _rewrite(graph, fetches, _find_dense(graph, fetches), _find_chains)
+    return _rewrite(graph, fetches, _find_layers(graph, fetches), _find_chains)
 
 
 def _users(graph: Graph, fetches: Sequence[Value]) -> dict[int, list[Node | None]]:
@@ -92,39 +95,101 @@ def _users(graph: Graph, fetches: Sequence[Value]) -> dict[int, list[Node | None
     return users
 
 
-def _find_dense(graph: Graph, fetches: Sequence[Value]) -> dict[int, tuple[list[Node], dict]]:
-    """matmul → add bias [→ relu] whose middle results nobody else needs: last node -> (nodes, attributes)."""
+@dataclass(frozen=True)
+class _Layer:
+    """Nodes that become one: a matrix product or convolution and what is applied to its result."""
+
+    nodes: list[Node]
+    op: str
+    inputs: list[Value]
+    attrs: dict
+
+
+def _find_layers(graph: Graph, fetches: Sequence[Value]) -> dict[int, _Layer]:
+    """Products and convolutions whose middle results nobody else needs, by the identity of their last node.
+
+    matmul → add bias [→ activation], and convolution [→ add bias] [→ normalise] [→ activation].
+    """
     users = _users(graph, fetches)
     found = {}
-
-    def only_user(value: Value) -> Node | None:
-        readers = users.get(id(value), [])
-        return readers[0] if len(readers) == 1 else None
-
     for node in graph.nodes:
-        if node.op.name != "matmul" or not node.op.has_kernel(node) or len(node.outputs[0].shape) != 2:
+        if not node.op.has_kernel(node):
             continue
-        product = node.outputs[0]
-        add = only_user(product)
-        if add is None or add.op.name not in ("add", "bias_add"):
+        if node.op.name == "matmul" and len(node.outputs[0].shape) == 2:
+            layer = _dense(node, users)
+        elif node.op.name in ("conv2d", "depthwise_conv2d"):
+            layer = _convolution(node, users)
+        else:
             continue
-        bias = add.inputs[1] if add.inputs[0] is product else add.inputs[0]
-        if bias is product or bias.shape != (product.shape[1],):
-            continue
-        attrs, nodes = dict(node.attrs), [node, add]
-        relu = only_user(add.outputs[0])
-        if relu is not None and relu.op.name == "relu":
-            attrs["activation"] = "relu"
-            nodes.append(relu)
-        # The bias must exist where the product stands.
-        if bias.node.order < nodes[-1].order:
-            found[id(nodes[-1])] = (nodes, attrs, bias)
+        if layer is not None:
+            found[id(layer.nodes[-1])] = layer
     return found
 
 
-def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -> tuple[Graph, list[Value]]:
-    absorbed = {id(n) for nodes, _, _ in dense.values() for n in nodes[:-1]}
-    chains = find_chains(graph, fetches, absorbed | set(dense))
+class _Follow:
+    """Goes from a node to the one that alone reads its result, as long as that is one to take along."""
+
+    def __init__(self, node: Node, users: dict[int, list[Node | None]]):
+        self.nodes, self._users = [node], users
+
+    def take(self, *names: str) -> Node | None:
+        """The next node, if it has one of these names; then it belongs to the layer."""
+        readers = self._users.get(id(self.nodes[-1].outputs[0]), [])
+        if len(readers) != 1 or readers[0] is None or readers[0].op.name not in names:
+            return None
+        self.nodes.append(readers[0])
+        return readers[0]
+
+    def take_bias(self) -> Value | None:
+        """What the next node adds to each channel, if it does that."""
+        result = self.nodes[-1].outputs[0]
+        add = self.take("add", "bias_add")
+        if add is None:
+            return None
+        bias = add.inputs[1] if add.inputs[0] is result else add.inputs[0]
+        if bias is result or bias.shape != result.shape[-1:]:
+            self.nodes.pop()
+            return None
+        return bias
+
+    def take_activation(self) -> str | None:
+        node = self.take("relu", "relu6")
+        return None if node is None else node.op.name
+
+
+def _dense(node: Node, users: dict) -> _Layer | None:
+    follow = _Follow(node, users)
+    bias = follow.take_bias()
+    if bias is None:
+        return None
+    activation = follow.take_activation()
+    attrs = dict(node.attrs) if activation is None else {**node.attrs, "activation": activation}
+    return _Layer(follow.nodes, Dense.name, [*node.inputs, bias], attrs)
+
+
+def _convolution(node: Node, users: dict) -> _Layer | None:
+    follow = _Follow(node, users)
+    bias = follow.take_bias()
+    normalize = follow.take("batch_norm_inference")
+    if normalize is not None and normalize.inputs[0] is not follow.nodes[-2].outputs[0]:
+        follow.nodes.pop()
+        normalize = None
+    activation = follow.take_activation()
+    if len(follow.nodes) == 1:
+        return None
+    inputs = [*node.inputs, *([] if bias is None else [bias])]
+    attrs = {**node.attrs, "convolution": node.op.name, "has_bias": bias is not None,
+             "activation": activation, "epsilon": None}
+    if normalize is not None:
+        inputs += normalize.inputs[1:]
+        attrs["epsilon"] = normalize.attrs["epsilon"]
+    return _Layer(follow.nodes, FusedConv2d.name, inputs, attrs)
+
+
+def _rewrite(graph: Graph, fetches: Sequence[Value], layers: dict[int, _Layer], find_chains
+             ) -> tuple[Graph, list[Value]]:
+    absorbed = {id(n) for layer in layers.values() for n in layer.nodes[:-1]}
+    chains = find_chains(graph, fetches, absorbed | set(layers))
     chain_of = {id(member): chain for chain in chains for member in chain}
     new = Graph(graph.name)
     mapped: dict[int, Value] = {}
@@ -147,9 +212,9 @@ def _rewrite(graph: Graph, fetches: Sequence[Value], dense: dict, find_chains) -
     for node in graph.nodes:
         if id(node) in absorbed:
             continue
-        if id(node) in dense:
-            nodes, attrs, bias = dense[id(node)]
-            fresh = copy(OPS["dense"], [*nodes[0].inputs, bias], attrs, [node.outputs[0].spec], node)
+        if id(node) in layers:
+            layer = layers[id(node)]
+            fresh = copy(OPS[layer.op], layer.inputs, layer.attrs, [node.outputs[0].spec], node)
             mapped[id(node.outputs[0])] = fresh.outputs[0]
             continue
         chain = chain_of.get(id(node))

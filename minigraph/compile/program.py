@@ -21,6 +21,7 @@ from minigraph.compile.emit import ARENA, CONSTANT, INPUT, VARIABLE, Emitter, Ho
 from minigraph.compile.fuse import fuse
 from minigraph.compile.link import link
 from minigraph.compile.plan import plan
+from minigraph.compile.simplify import simplify
 from minigraph.compile.specialize import specialize
 from minigraph.compile.verify import verify
 from minigraph.errors import MinigraphError
@@ -258,6 +259,8 @@ def compile_graph(graph: Graph, fetches: Sequence[Value], feeds: Mapping[Value, 
     wanted = [mapped[id(v)] for v in fetches]
     verify(specialized)
     if fusing:
+        specialized, wanted = simplify(specialized, wanted)
+        verify(specialized)
         specialized, wanted = fuse(specialized, wanted)
         verify(specialized)
     return Program(specialized, wanted, threads)

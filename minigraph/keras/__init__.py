@@ -2,6 +2,7 @@
 
 from minigraph.keras import (
     activations,
+    applications,
     backend,
     callbacks,
     config,
@@ -14,6 +15,7 @@ from minigraph.keras import (
     models,
     ops,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     utils,
@@ -41,6 +43,7 @@ __all__ = [
     "Regularizer",
     "Sequential",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
@@ -53,6 +56,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "utils",
@@ -60,8 +64,6 @@ __all__ = [
 
 #: What Keras has and what to use instead.
 _INSTEAD = {
-    "applications": "pretrained networks are not part of minigraph; build the layers with keras.layers",
-    "preprocessing": "prepare images as arrays, or with tf.data.Dataset.map",
     "saving": "numpy.savez('weights.npz', *model.get_weights()) keeps the weights",
 }
 

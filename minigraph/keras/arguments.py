@@ -62,6 +62,29 @@ def one_of(where: str, name: str, value: Any, allowed: tuple) -> Any:
     return value
 
 
+def whole_numbers(layer: Any, argument: str, value: Any, count: int, least: int) -> tuple[int, ...]:
+    """`count` whole numbers of at least `least` from one number for all, or one for each.
+
+    Raises:
+        InvalidArgumentError: naming the layer's argument.
+    """
+    listed = (value,) * count if isinstance(value, int) else value
+    if (
+        not isinstance(listed, (tuple, list))
+        or len(listed) != count
+        or any(type(n) is not int or n < least for n in listed)
+    ):
+        many = "" if count == 1 else f", or {count} of them"
+        raise InvalidArgumentError(
+            f"{type(layer).__name__}: {argument} cannot be {value!r}",
+            where=f"layer {layer.name!r}",
+            got=f"{argument}={value!r}",
+            wanted=f"a whole number of at least {least}{many}",
+            fix=f"for example {argument}={2 if count == 1 else (2,) * count}",
+        )
+    return tuple(listed)
+
+
 def missing_name(
     namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
 ) -> Exception:

@@ -87,8 +87,28 @@ class BatchData:
         self._stated_length = self.length
         self._running: Any = None
         self._taken = 0
+        self._looked = False
         #: Whether there ever was a batch.
         self.gave_any = False
+
+    def look_ahead(self) -> None:
+        """Make the first two batches of a PyDataset once more than needed, as Keras does to learn their
+        shapes: what they draw from random numbers is used up, and the same seed gives the same run.
+        """
+        if isinstance(self.source, PyDataset) and not self._looked:
+            for number in range(2 if self._stated_length is None else min(2, self._stated_length)):
+                self.source[number]
+        self._looked = True
+
+    def begin(self) -> None:
+        """Start anew where that is possible, as Keras does before `fit` and every evaluation. A PyDataset is
+        told that an epoch has ended, as there.
+        """
+        self.look_ahead()
+        if self.restarts:
+            self._running = None
+        if isinstance(self.source, PyDataset):
+            self.source.on_epoch_end()
 
     def _start(self) -> None:
         """Begin a pass; a generator only ever has one."""

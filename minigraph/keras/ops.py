@@ -15,6 +15,7 @@ import numpy as np
 from minigraph import ops
 from minigraph.dtypes import as_dtype
 from minigraph.keras import config
+from minigraph.keras import image_ops as image  # noqa: F401 - keras.ops.image
 from minigraph.keras.activations import (
     elu,
     gelu,
@@ -32,7 +33,15 @@ from minigraph.keras.activations import (
     tanh,
 )
 from minigraph.keras.arguments import missing_name, refuse_unsupported
+from minigraph.keras.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from minigraph.keras.layers.operation import drawable
+from minigraph.keras.normalization import (
+    batch_normalization,
+    layer_normalization,
+    moments,
+    rms_normalization,
+)
+from minigraph.keras.pooling import average_pool, max_pool
 from minigraph.ops import (
     ceil,
     convert_to_tensor,
@@ -369,13 +378,18 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "average_pool",
+    "batch_normalization",
     "cast",
     "ceil",
     "clip",
     "concatenate",
+    "conv",
+    "conv_transpose",
     "convert_to_numpy",
     "convert_to_tensor",
     "cos",
+    "depthwise_conv",
     "divide",
     "dot",
     "elu",
@@ -391,6 +405,7 @@ __all__ = [
     "identity",
     "isfinite",
     "isnan",
+    "layer_normalization",
     "leaky_relu",
     "less",
     "less_equal",
@@ -402,10 +417,12 @@ __all__ = [
     "logical_or",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",
     "minimum",
+    "moments",
     "multiply",
     "negative",
     "not_equal",
@@ -417,9 +434,11 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "rms_normalization",
     "round",
     "rsqrt",
     "selu",
+    "separable_conv",
     "shape",
     "sigmoid",
     "sign",

@@ -306,6 +306,8 @@ class Trainer:
         check_counts(where, epochs=epochs, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         shuffle = checked_shuffle(shuffle, where)
         data = adapt(x, y, sample_weight, where, shuffle)
+        if isinstance(data, BatchData):
+            data.begin()
         batch = checked_batch_size(batch_size, data, where)
         if validation_split and validation_data is None:
             if not isinstance(data, ArrayData):
@@ -422,6 +424,7 @@ class Trainer:
                 data, batch, *Passes(data.count, batch, shuffle=False, steps=steps).epoch()
             )
         else:
+            data.begin()
             logs, count = loop.over_batches(data.epoch(steps))
             if count == 0:
                 raise InvalidArgumentError(
@@ -468,6 +471,7 @@ class Trainer:
         self.stop_predicting = False
         callbacks.on_predict_begin()
         if isinstance(data, BatchData):
+            data.look_ahead()
             batches: Iterator = data.epoch(steps)
         else:
             count = min(steps or data.batches(batch), data.batches(batch))

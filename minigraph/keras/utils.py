@@ -1,5 +1,5 @@
-"""Keras's small helpers on arrays and seeds: to_categorical, normalize, set_random_seed, and the progress
-bar.
+"""Keras's small helpers on arrays and seeds: to_categorical, normalize, set_random_seed; and the names of
+others that live elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy as np
 from minigraph import ops
 from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError
 from minigraph.keras import random
+from minigraph.keras.images.conversion import array_to_img, img_to_array, load_img, save_img
+from minigraph.keras.images.dataset import image_dataset_from_directory
 from minigraph.keras.progbar import Progbar
 from minigraph.keras.py_dataset import PyDataset, Sequence
 from minigraph.keras.serialization import custom_object_scope, get_custom_objects, register_keras_serializable
@@ -22,10 +24,15 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "custom_object_scope",
     "get_custom_objects",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "normalize",
     "register_keras_serializable",
+    "save_img",
     "set_random_seed",
     "to_categorical",
 ]

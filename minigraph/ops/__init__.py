@@ -4,11 +4,12 @@
 
 from types import ModuleType as _ModuleType
 
-from minigraph.ops import dataflow, generator
+from minigraph.ops import dataflow, generator, image, pooling
 from minigraph.ops.activation import *  # noqa: F403
 from minigraph.ops.analysis import *  # noqa: F403
 from minigraph.ops.complex_numbers import *  # noqa: F403
 from minigraph.ops.cond import *  # noqa: F403
+from minigraph.ops.convolution_functions import *  # noqa: F403
 from minigraph.ops.creation import *  # noqa: F403
 from minigraph.ops.custom_gradient import *  # noqa: F403
 from minigraph.ops.dropout import *  # noqa: F403
@@ -18,7 +19,9 @@ from minigraph.ops.joining import *  # noqa: F403
 from minigraph.ops.linear import bias_add, matmul
 from minigraph.ops.logic import *  # noqa: F403
 from minigraph.ops.neural import *  # noqa: F403
+from minigraph.ops.normalization import *  # noqa: F403
 from minigraph.ops.optimizers import *  # noqa: F403
+from minigraph.ops.pooling_functions import *  # noqa: F403
 from minigraph.ops.printing import *  # noqa: F403
 from minigraph.ops.random import *  # noqa: F403
 from minigraph.ops.reduce import *  # noqa: F403

@@ -7,7 +7,7 @@ import numpy as np
 from minigraph.errors import DTypeError, ShapeError, UnsupportedError
 from minigraph.ops.dispatch import apply1, convert, convert_pair
 from minigraph.ops.elementwise import Elementwise, unbroadcast
-from minigraph.ops.registry import NATIVE_FLOATS, Op
+from minigraph.ops.registry import NATIVE_FLOATS, OPS, Op
 from minigraph.spec import TensorShape, broadcast_shapes, spec_of
 
 
@@ -179,11 +179,13 @@ class Dense(Op):
 
     def reference(self, inputs, attrs):
         y = np.matmul(inputs[0], inputs[1]) + inputs[2]
-        return [np.maximum(y, 0) if attrs.get("activation") == "relu" else y]
+        activation = attrs.get("activation")
+        return [y] if activation is None else OPS[activation].reference([y], {})
 
     def tensorflow(self, tf, inputs, attrs):
         y = tf.nn.bias_add(tf.matmul(inputs[0], inputs[1]), inputs[2])
-        return tf.nn.relu(y) if attrs.get("activation") == "relu" else y
+        activation = attrs.get("activation")
+        return y if activation is None else OPS[activation].tensorflow(tf, [y], {})
 
 
 def matmul(

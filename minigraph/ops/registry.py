@@ -55,6 +55,8 @@ class Op:
     eager_on_host: ClassVar[bool] = False
     #: Runs subgraphs (branches, a loop's body), which may use variables.
     has_subgraphs: ClassVar[bool] = False
+    #: Equations of the outputs behind the first, where those are results in their own right.
+    output_equations: ClassVar[tuple[str, ...]] = ()
     #: Why the gradient stops here, or "" when there is a gradient rule.
     no_gradient: ClassVar[str] = ""
 
@@ -72,6 +74,10 @@ class Op:
     def equation(self) -> str:
         """The first line of the docstring."""
         return (self.__doc__ or "").strip().partition("\n")[0]
+
+    def equation_of(self, output: int) -> str:
+        """The equation of one output: the op's own, unless that output has another."""
+        return self.output_equations[output - 1] if output and self.output_equations else self.equation
 
     # -- shape rule
     def infer(self, specs: Sequence[Spec], attrs: dict) -> list[Spec]:

@@ -259,21 +259,22 @@ class WhileLoop(Op):
 
         def body(i, state, stacks):
             found = run(saving, "_body_in", state)
-            stacks = [
-                tf.tensor_scatter_nd_update(s, [[i]], [row])
-                for s, row in zip(stacks, found[count:], strict=True)
-            ]
+            place = tf.cast(i, tf.int32)
+            stacks = [s.write(place, row) for s, row in zip(stacks, found[count:], strict=True)]
             return i + 1, found[:count], stacks
 
-        stacks = [
-            tf.zeros([limit, *(n or 0 for n in v.spec.shape)], v.dtype.name) for v in attrs["_saved"]
-        ]
+        rows = None if limit is None else tf.cast(limit, tf.int32)
+        stacks = [tf.TensorArray(v.dtype.name, rows, element_shape=v.spec.shape) for v in attrs["_saved"]]
         rounds, state, stacks = tf.while_loop(
             condition,
             body,
             (tf.constant(0, tf.int64), list(inputs[:count]), stacks),
-            maximum_iterations=None if limit is None else tf.cast(limit, tf.int32),
+            maximum_iterations=rows,
         )
+        stacks = [
+            _tensorflow_stack(tf, s, limit, rounds, v.spec)
+            for s, v in zip(stacks, attrs["_saved"], strict=True)
+        ]
         return [*state, rounds, *stacks] if attrs["_counted"] else list(state)
 
 
@@ -286,6 +287,14 @@ def _stacked(rows: list[Tensor], limit: Any, spec: Spec) -> Tensor:
         [limit - len(rows), *(rows[0].shape if rows else (n or 0 for n in spec.shape))], spec.dtype
     )
     return concat([stack(rows), missing], 0) if rows else missing
+
+
+def _tensorflow_stack(tf: Any, rows: Any, limit: Any, rounds: Any, spec: Spec) -> Any:
+    """A TensorArray as one tensor, also where its rows' sizes are unknown because there were no rounds."""
+    if None not in spec.shape:
+        return rows.stack()
+    sizes = [limit, *(n or 0 for n in spec.shape)]
+    return tf.cond(rounds > 0, rows.stack, lambda: tf.zeros(sizes, rows.dtype))
 
 
 def _no_limit(what: str, call: Node | None = None) -> UnsupportedError:

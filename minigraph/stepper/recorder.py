@@ -185,19 +185,21 @@ def _rule_steps(
         known = ((t, number(t)) for t in tensors)
         return tuple(Named(name(t), value) for t, value in known if value is not None)
 
-    return tuple(
-        Event(
+    def step(call: Any) -> Event:
+        # Of a call with several results the term is one: that is the one to show.
+        output = next((i for i, out in enumerate(call.outputs) if out is gradient), 0)
+        return Event(
             "backward",
             call.op.name,
             call.op.name,
-            call.op.equation,
+            call.op.equation_of(output),
             named(call.inputs),
-            named(call.outputs),
+            named(call.outputs[output:]),
             arguments=call.op.arguments,
             settings=_settings(call.op, call.attrs),
         )
-        for _, call in sorted(makers.values(), key=lambda maker: maker[0])
-    )
+
+    return tuple(step(call) for _, call in sorted(makers.values(), key=lambda maker: maker[0]))
 
 
 def _backward_events(

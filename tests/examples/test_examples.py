@@ -20,6 +20,7 @@ PROMISES = {
     "small_numbers.py": ["[0.46 0.34 0.21]", "50 iterations", "gives 8", "to mean 0.0 and SD 1.0"],
     "clinical_trial.py": ["642", "[["],
     "digits.py": ["precision"],
+    "shapes_in_folders.py": ["classes: {'circle': 0, 'square': 1}", "(25, 32, 32, 3) float32", "right"],
     "custom_training_loop.py": ["epoch 30"],
     "vanishing_gradients.py": ["He's weights"],
 }
@@ -33,6 +34,8 @@ def test_every_example_promises_something():
 def test_example(path):
     if "sklearn" in path.read_text():
         pytest.importorskip("sklearn")
+    if "PIL" in path.read_text():
+        pytest.importorskip("PIL")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIGRAPH_QUIET": "1"}
     found = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, timeout=120, env=environment

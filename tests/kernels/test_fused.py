@@ -94,6 +94,26 @@ def test_random_programs(small_blocks, program, threads):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(programs(), st.integers(1, 3), st.data())
+def test_outputs_past_the_caches(small_blocks, program, threads, data):
+    """Large outputs are written past the caches, wherever they begin and whatever their items are."""
+    shape, inputs, steps, returned = program
+    memory = Memory()
+    placed = [memory.put(x, shift=k) for k, x in enumerate(inputs)]
+    outputs = [(memory.put(np.zeros(shape, dtype), shift=data.draw(st.integers(0, 2))), dtype, register)
+               for register, dtype in returned]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "STREAM_BYTES", 0)
+        calls = fused_calls([as_input(x, shape) for x in placed], outputs, steps, shape, threads,
+                            memory.scratch)
+    assert not outputs or [call.kernel.name for call in calls] == ["fused"]
+    assert memory.run(calls) == 0
+    wanted = evaluate(shape, inputs, steps)
+    for out, _, register in outputs:
+        np.testing.assert_array_equal(out, wanted[register])
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(programs(), st.integers(1, 3), st.data())
 def test_outputs_on_inputs(small_blocks, program, threads, data):
     """Outputs may lie on inputs of their own shape and dtype, crosswise too."""
     shape, inputs, steps, returned = program
@@ -173,6 +193,22 @@ def test_threads_change_nothing():
         assert call.parts == threads and memory.run([call]) == 0
         results.append(out)
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+def test_blocks_of_lines_are_streamed(monkeypatch):
+    """Long enough for whole cache lines in every block, and a rest; in place nothing is streamed."""
+    monkeypatch.setattr(fused, "STREAM_BYTES", 0)
+    x = np.random.default_rng(0).standard_normal(70_001).astype(np.float32)
+    for shift in (0, 1):
+        memory = Memory()
+        given, out = memory.put(x), memory.empty(x.shape, np.float32, shift=shift)
+        steps = [("relu", FLOAT, (0,), 1)]
+        calls = fused_calls([as_input(given, x.shape)], [(out, "float32", 1)], steps, x.shape, 2,
+                            memory.scratch)
+        assert memory.run(calls) == 0
+        np.testing.assert_array_equal(out, np.maximum(x, 0))
+        calls = fused_calls([as_input(given, x.shape)], [(given, "float32", 1)], steps, x.shape, 2, None)
+        assert [call.kernel.name for call in calls] == ["relu"]
 
 
 def test_one_plain_function_needs_no_driver():

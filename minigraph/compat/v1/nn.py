@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from minigraph.compat.v1.convolution import (  # noqa: F401
+    conv1d,
+    conv2d,
+    conv2d_backprop_input,
+    conv2d_transpose,
+    convolution,
+    depthwise_conv2d,
+    depthwise_conv2d_native,
+    separable_conv2d,
+)
+
 
 def __getattr__(name: str):
     if name.startswith("__"):
@@ -31,3 +42,11 @@ def dropout(x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None
     return _in_graph(tf.nn.dropout)(
         x, rate=1 - keep_prob if rate is None else rate, noise_shape=noise_shape, seed=seed
     )
+
+
+def fused_batch_norm(*args, **kwargs):
+    """Batch normalization of images: `minigraph.ops.normalization.fused_batch_norm`."""
+    from minigraph.compat.v1 import _in_graph
+    from minigraph.ops import normalization
+
+    return _in_graph(normalization.fused_batch_norm)(*args, **kwargs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from minigraph import ops
@@ -26,13 +27,14 @@ class Operation(Layer):
     """
 
     def __init__(self, function: str, operands: Sequence[str], name: str | None = None, **arguments: Any):
-        super().__init__(name=name or automatic_name(function), autocast=False)
+        super().__init__(name=name or automatic_name(function.rpartition(".")[2]), autocast=False)
         self.function, self.operands, self.arguments = function, list(operands), arguments
 
     def call(self, *inputs):
         from minigraph.keras import ops as keras_ops
 
-        function = ops.get_item if self.function == "get_item" else getattr(keras_ops, self.function)
+        # Functions of keras.ops.image are named with a dot.
+        function = ops.get_item if self.function == "get_item" else attrgetter(self.function)(keras_ops)
         return function(**dict(zip(self.operands, inputs, strict=True)), **self.arguments)
 
     def get_config(self):
