@@ -166,7 +166,8 @@ def matmul_source(T, tile: TileShape | None = None):
     (A, B, OUT, BIAS, SCALE, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A,
      TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
      BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT) = range(len(_SLOT))
-    tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors)
+    tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
+    fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
     copy = microkernel.copy_block(T, LANES)
     transpose = microkernel.transpose_block(T, LANES)
 
@@ -265,14 +266,17 @@ def matmul_source(T, tile: TileShape | None = None):
                         tile_out = out_matrix + top * out_row + left * SIZE
                         for i in range(tiles):
                             rows = low + (i < taller)
+                            # The first tiles fetch all of it.
                             ahead_row = i * depth >> a[AHEAD_SHIFT]
-                            ahead_pairs = 1 << a[AHEAD_SHIFT]
-                            ahead_jump = b_row - (ahead_pairs - 1) * 2 * LINE
-                            if ahead_row >= ahead_rows:
-                                ahead_row, ahead_pairs, ahead_jump = 0, 1, 0
-                            tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
+                            if ahead_row < ahead_rows:
+                                ahead_pairs = 1 << a[AHEAD_SHIFT]
+                                fetching_tile_at(
+                                    tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
                                     bias_now, scale_now, mode, ahead + ahead_row * b_row, ahead_pairs - 1,
-                                    ahead_jump, rows, width)
+                                    b_row - (ahead_pairs - 1) * 2 * LINE, rows, width)
+                            else:
+                                tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row,
+                                        depth, bias_now, scale_now, mode, 0, 0, 0, rows, width)
                             tile_out += rows * out_row
                             if copy_a:
                                 tile_a += panel

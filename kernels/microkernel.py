@@ -275,7 +275,7 @@ class _Tile:
             vector.store(sums[cell], places[cell], self.mask)
 
 
-def tile(element: types.Type, lanes: int, rows: int, vectors: int):
+def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool):
     """The register tile, as a Numba function
 
         tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, scale, mode,
@@ -289,8 +289,9 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
     or at an edge 1 to `lanes`. Each sum is one chain of multiply-adds in order of k, however many rows the
     tile has: cutting a matrix elsewhere changes no bit of it.
 
-    Meanwhile two cache lines per step are fetched from `ahead` on: `ahead_mask + 1` pairs (a power of two)
-    one after the other, then the pointer moves by `ahead_jump` from the last of them, and so on.
+    A tile that `fetches` meanwhile fetches two cache lines per step from `ahead` on: `ahead_mask + 1` pairs
+    (a power of two) one after the other, then the pointer moves by `ahead_jump` from the last of them, and so
+    on.
     """
     def emit(builder, a, a_row, a_step, b, b_step, c, c_row, depth, bias, scale, mode, ahead, ahead_mask,
              ahead_jump, columns, *, element_type, tile_rows, width, masked):
@@ -299,22 +300,27 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int):
             builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, ahead))
         part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None)
         row_offsets, starts = (_I64(0), a_row, builder.mul(a_row, _I64(2))), part.row_starts(a, a_row)
-        loop = _Loop(builder, depth, [b, ahead, *starts, *[vector.zero] * len(part.cells)])
-        with loop as (b_now, ahead_now, *rest):
+        fetched = [ahead] if fetches else []
+        loop = _Loop(builder, depth, [b, *fetched, *starts, *[vector.zero] * len(part.cells)])
+        with loop as (b_now, *rest):
+            fetching, rest = rest[:len(fetched)], rest[len(fetched):]
             # Hidden, or the optimiser turns all these addresses into one long chain of additions.
             a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
             sums = dict(zip(part.cells, rest[len(starts):], strict=True))
-            _prefetch(builder, ahead_now)
-            _prefetch(builder, builder.gep(ahead_now, [_I64(_LINE)]))
+            for pointer in fetching:
+                _prefetch(builder, pointer)
+                _prefetch(builder, builder.gep(pointer, [_I64(_LINE)]))
             part.step(a_now, row_offsets, b_now, sums)
             last_pair = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
             ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * _LINE))
-            loop.next = [builder.gep(b_now, [b_step]), builder.gep(ahead_now, [ahead_step]),
+            loop.next = [builder.gep(b_now, [b_step]),
+                         *(builder.gep(pointer, [ahead_step]) for pointer in fetching),
                          *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
-        sums = dict(zip(part.cells, loop.results[2 + len(starts):], strict=True))
+        sums = dict(zip(part.cells, loop.results[1 + len(fetched) + len(starts):], strict=True))
         part.finish(sums, c, c_row, bias, scale, mode)
 
-    return _native(16, partial(_call_tile, "tile", element, lanes, rows, vectors, emit))
+    kind = "fetching_tile" if fetches else "tile"
+    return _native(16, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
 
 
 def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewise: bool = False):
