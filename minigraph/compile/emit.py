@@ -177,7 +177,16 @@ class Emitter:
         if text not in self.emission.notes:
             self.emission.notes.append(text)
 
+    def label(self) -> Label:
+        """A place to jump to, for `place` to put somewhere."""
+        return Label()
+
+    def target(self, ref: Ref, occupant: Value | None = None) -> Target:
+        """`ref` as the place for a result of a subgraph, once nothing needs `occupant`, which lies there."""
+        return Target(ref, occupant)
+
     def place(self, label: Label) -> None:
+        """The label stands here, before the next instruction."""
         label.position = len(self.emission.items)
 
     def jump(self, label: Label, unless: Ref | None = None) -> None:

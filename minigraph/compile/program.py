@@ -26,9 +26,9 @@ from minigraph.compile.specialize import specialize
 from minigraph.compile.verify import verify
 from minigraph.errors import MinigraphError
 from minigraph.graph import Graph, Node, Value
-from minigraph.run.memory import allocate, as_array
-from minigraph.run.variable import memory_epoch
+from minigraph.memory import allocate, as_array
 from minigraph.spec import Spec
+from minigraph.variable import memory_epoch
 
 
 class Program:

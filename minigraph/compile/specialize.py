@@ -6,12 +6,12 @@ this pass sees fixed shapes. It does not know what instructions are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from minigraph.errors import ShapeError, UnsupportedError
-from minigraph.graph import Graph, Node, Value
+from minigraph.graph import Graph, Node, Value, needed_nodes
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, describe
 
@@ -23,22 +23,6 @@ _EXACT = frozenset(
     "fill zeros_like ones_like add sub mul div neg broadcast_like reshape reshape_like square cast "
     "count_along".split()
 )
-
-
-def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:
-    """The nodes that must run to compute `roots`, in graph order; values in `fed` need no computing."""
-    stop = {id(v) for v in fed}
-    found: dict[int, Node] = {}
-    waiting = [
-        r.node if isinstance(r, Value) else r for r in roots if not (isinstance(r, Value) and id(r) in stop)
-    ]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in found:
-            continue
-        found[id(node)] = node
-        waiting += [v.node for v in node.inputs if id(v) not in stop]
-    return sorted(found.values(), key=lambda n: n.order)
 
 
 def specialize(

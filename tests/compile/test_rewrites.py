@@ -140,3 +140,24 @@ def test_a_gradient_through_pooling_that_is_asked_for_is_still_there():
         return tf.gradients(loss, [image, x])
     written = Written(build, 2, 6, 6, 3)
     written.check()
+
+
+@pytest.mark.parametrize("layer", [
+    lambda x: tf.nn.conv2d(x, parameter(3, 3, 4, 8), 2, "VALID"),
+    lambda x: tf.nn.conv2d(x, parameter(3, 3, 4, 8), 1, [[0, 0], [1, 0], [0, 2], [0, 0]]),
+    lambda x: tf.nn.depthwise_conv2d(x, parameter(3, 3, 4, 1), [1, 2, 2, 1], "VALID")])
+def test_zeros_around_an_image_become_padding_of_the_convolution(layer):
+    written = Written(lambda x: tf.nn.relu(layer(tf.pad(x, [[0, 0], [0, 1], [2, 1], [0, 0]]))), 2, 7, 6, 4)
+    assert written.ops == ["fused_conv2d"]
+    written.check()
+
+
+@pytest.mark.parametrize("build", [
+    lambda x: tf.nn.conv2d(tf.pad(x, [[0, 0], [0, 1], [2, 1], [0, 0]], constant_values=1.0),
+                           parameter(3, 3, 4, 8), 1, "VALID"),
+    lambda x: tf.nn.conv2d(tf.pad(x, [[0, 0], [0, 1], [2, 1], [0, 0]]), parameter(3, 3, 4, 8), 2, "SAME"),
+    lambda x: tf.nn.conv2d(tf.pad(x, [[0, 0], [0, 1], [2, 1], [0, 1]]), parameter(3, 3, 5, 8), 1, "VALID")])
+def test_other_padding_stays(build):
+    written = Written(build, 2, 7, 6, 4)
+    assert written.ops == ["pad", "conv2d"]
+    written.check()
