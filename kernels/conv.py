@@ -21,7 +21,7 @@ from math import gcd
 
 from kernels.gemm import matmul_calls
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
 
 _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
@@ -231,7 +231,7 @@ def _padded_copy(T):
 @kernel("conv2d", _FIELDS, _touches)
 def conv2d(T):
     """out[n, i, j, f] = act(sum over window and channels of x * w * scale[f] + bias[f]) by register tiles."""
-    from kernels import microkernel, simd
+    from kernels import microkernel, simd, streaming
 
     shape = tile_shape(str(T))
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
@@ -245,7 +245,7 @@ def conv2d(T):
     copy = microkernel.copy_block(T, LANES)
     padded_copy = _padded_copy(T)
     numbers = simd.view(_int64())
-    MORE = ACCUMULATE
+    MORE, STREAMS = ACCUMULATE, STREAM
 
     def body(a, part, parts):
         height, width, channels, filters = a[HEIGHT], a[WIDTH], a[CHANNELS], a[FILTERS]
@@ -268,6 +268,9 @@ def conv2d(T):
         tiles = (out_columns + ROWS - 1) // ROWS
         low = out_columns // max(1, tiles)
         taller = out_columns - low * tiles
+        last_mode = a[MODE]
+        if (a[OUT] + a[ORIGIN]) % (LANES * SIZE) != 0:
+            last_mode &= ~STREAMS
 
         while now < end:
             # A band: some rows of one image, or some whole images.
@@ -305,7 +308,7 @@ def conv2d(T):
                 if plane + start > 0:
                     mode = MORE
                 if is_last:
-                    mode += a[MODE]
+                    mode += last_mode
                     bias, scale = a[BIAS], a[SCALE]
                 left = first_filter
                 while left < end_filter:
@@ -344,6 +347,8 @@ def conv2d(T):
                     plane, start = plane + max(1, block_planes), 0
                 if is_last:
                     break
+        if last_mode & STREAMS:
+            streaming.settle()
         return 0
     return body
 
@@ -393,10 +398,14 @@ def _windows_call(windows: _Windows, x, w, out, bias, scale, activation: str | N
         block_planes = _even(windows.planes, max(1, most_steps // max(1, windows.run)))
     else:
         block_planes, block_depth = 1, _even(windows.run, most_steps)
+    # What is added to later had better stay in the cache.
+    at_once = windows.groups == 1 and (block_planes, block_depth) == (windows.planes, windows.run)
+    streams = stream_mode(windows.batch * windows.out_image, windows.filters, dtype) if at_once else 0
     tiles = band["band_images"] * band["band_rows"] * _ceil(windows.columns, tile.rows)
     copy_w = strips > 1 and tiles >= _TILES_TO_COPY
     values = {**_window_fields(windows), **band,
-              "x": x, "w": w, "out": out, "bias": bias, "scale": scale, "mode": ACTIVATIONS[activation],
+              "x": x, "w": w, "out": out, "bias": bias, "scale": scale,
+              "mode": ACTIVATIONS[activation] | streams,
               "row_parts": row_parts, "filter_parts": filter_parts, "direct": int(direct),
               "copy_w": int(copy_w), "block_planes": block_planes, "block_depth": block_depth,
               "offsets_bytes": _round_up(8 * max(1, windows.planes), _LINE),

@@ -20,7 +20,7 @@ from kernels.conv import (
     phases,
 )
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
 
 _SIZE = {"float32": 4, "float64": 8}
 # Multiply-adds that are worth waking another thread for.
@@ -71,7 +71,7 @@ def _inside():
 @kernel("depthwise", _FIELDS, _touches)
 def depthwise(T):
     """out[n, i, j, c] = act(sum over the window of x[…, c] * w[tap, c] * scale[c] + bias[c])."""
-    from kernels import microkernel
+    from kernels import microkernel, streaming
 
     shape = tile_shape(str(T))
     SIZE, LANES, PIXELS = T.bitwidth // 8, shape.lanes, shape.rows
@@ -81,9 +81,12 @@ def depthwise(T):
      MODE, MOST_PARTS) = range(len(_SLOT))
     tile = microkernel.window_tile(T, LANES, PIXELS, 1, lanewise=True)
     inside, offsets_of = _inside(), _offsets()
+    STREAMS = STREAM
 
     def body(a, part, parts):
         height, width, columns, mode = a[HEIGHT], a[WIDTH], a[COLUMNS], a[MODE]
+        if (a[OUT] + a[ORIGIN]) % (LANES * SIZE) != 0:
+            mode &= ~STREAMS
         cell_bytes = a[CHANNELS] * SIZE
         hop, step = a[STRIDE_COLUMN] * cell_bytes, a[STEP_COLUMN] * cell_bytes
         offsets = offsets_of(a[SCRATCH], part, a[TAP_ROWS], a[STEP_ROW] * width * cell_bytes)
@@ -127,6 +130,8 @@ def depthwise(T):
                          tap_row, target + c, a[OUT_PIXEL], taps, bias, scale, mode, pixels,
                          min(LANES, (cell_bytes - c) // SIZE))
                 j += pixels
+        if mode & STREAMS:
+            streaming.settle()
         return 0
     return body
 
@@ -157,7 +162,7 @@ def _call(x, w, out, bias, scale, batch: int, height: int, width: int, channels:
                        batch * rows))
     block = [x, w, out, bias, scale, scratch(parts * taps[0] * 8), batch, height, width, channels, rows,
              columns, *taps, *step, *stride, *first, *kernel_size, *first_tap, *tap_step, origin, *out_steps,
-             mode, parts]
+             mode | stream_mode(batch * out_steps[0], channels, dtype), parts]
     return Call(depthwise, (dtype,), block, parts=parts)
 
 

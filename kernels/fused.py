@@ -22,11 +22,10 @@ from typing import Any
 
 from kernels.elementwise import FUNCTIONS, ITEM_SIZE, PARALLEL_FROM, elementwise_calls
 from kernels.jit import Call, KernelRef, Touch, kernel
+from kernels.tiles import STREAM_BYTES
 
 #: Bytes of one block's inputs, outputs and temporaries together: about what the first-level cache holds.
 BLOCK_BYTES = 65536
-#: Outputs of this many bytes or more do not fit the last-level cache and are written past it.
-STREAM_BYTES = 48 << 20
 #: Limits of a block's length in elements.
 SHORTEST_BLOCK, LONGEST_BLOCK = 512, 4096
 
@@ -139,6 +138,7 @@ def stream(T):
         if a[3] % LINE == 0:
             lines = n * SIZE // LINE
             streaming.stream_lines(a[0], a[3], lines)
+            streaming.settle()
             done = lines * LINE // SIZE
         x, out = view(a[0], n), view(a[3], n)
         for i in range(done, n):

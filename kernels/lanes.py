@@ -62,14 +62,14 @@ def _pointer(builder, pointer, index, vector: ir.VectorType):
     return builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
 
 
-def _one_by_one(builder, mask, count: int, visit: Callable[[int], None]) -> None:
-    """visit(lane) for every lane of the mask."""
-    for lane in range(count):
+def _one_by_one(builder, mask, count: int, visit: Callable[[ir.Value], None]) -> None:
+    """A loop over the lanes of the mask: visit(lane)."""
+    with cgutils.for_range(builder, _I64(count)) as loop:
         if isinstance(mask.type, ir.VectorType):
-            with builder.if_then(builder.extract_element(mask, _I32(lane))):
-                visit(lane)
+            with builder.if_then(builder.extract_element(mask, loop.index)):
+                visit(loop.index)
         else:
-            visit(lane)
+            visit(loop.index)
 
 
 @cache
@@ -85,9 +85,9 @@ def load(count: int) -> Callable:
             start = ir.Constant(context.get_value_type(kind), None)
             found = cgutils.alloca_once(builder, start.type)
 
-            def visit(lane: int) -> None:
-                value = read(builder, (arguments[0], builder.add(arguments[1], _I64(lane))))
-                builder.store(builder.insert_element(builder.load(found), value, _I32(lane)), found)
+            def visit(lane: ir.Value) -> None:
+                value = read(builder, (arguments[0], builder.add(arguments[1], lane)))
+                builder.store(builder.insert_element(builder.load(found), value, lane), found)
             builder.store(start, found)
             _one_by_one(builder, arguments[2], count, visit)
             return builder.load(found)
@@ -113,7 +113,7 @@ def store(typing, x, i, value, mask):
         write = context.get_function(operator.setitem, types.void(x, types.int64, x.dtype))
         array, start, vector, lanes = arguments
         _one_by_one(builder, lanes, value.count, lambda lane: write(
-            builder, (array, builder.add(start, _I64(lane)), builder.extract_element(vector, _I32(lane)))))
+            builder, (array, builder.add(start, lane), builder.extract_element(vector, lane))))
         return context.get_dummy_value()
 
     def codegen(context, builder, signature, arguments):

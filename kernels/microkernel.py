@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.tiles import ACCUMULATE, CAP, CAP_AT, RELU
+from kernels.tiles import ACCUMULATE, CAP, CAP_AT, RELU, STREAM
 
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = _I8.as_pointer()
@@ -81,6 +81,12 @@ class _Vectors:
             self._call("masked.store", ir.VoidType(), value, pointer, _I32(self.element_bytes), mask)
         else:
             self.builder.store(value, pointer).align = self.element_bytes
+
+    def stream(self, value, pointer) -> None:
+        """One vector to memory that begins on a multiple of its size, past the caches."""
+        stored = self.builder.store(value, pointer)
+        stored.align = self.bytes
+        stored.set_metadata("nontemporal", self.builder.module.add_metadata([_I32(1)]))
 
     def multiply_add(self, x, y, z):
         """x * y + z, rounded once where the CPU can."""
@@ -187,7 +193,7 @@ _Cells = dict[tuple[int, int], ir.Value]
 class _Tile:
     """The code of one register tile: `rows` rows of `width` vectors of sums, under a mask at an edge.
 
-    `lanewise`, a has a vector for each row, else one number.
+    `lanewise`, a has a vector for each row, else one number. Only one that `streams` knows the mode STREAM.
     """
 
     vector: _Vectors
@@ -195,6 +201,7 @@ class _Tile:
     width: int
     mask: ir.Value | None
     lanewise: bool = False
+    streams: bool = False
 
     @property
     def cells(self) -> list[tuple[int, int]]:
@@ -271,8 +278,17 @@ class _Tile:
         change(is_given(bias), add_bias)
         change(has(RELU), lambda: clip("<", vector.zero))
         change(has(CAP), lambda: clip(">", vector.constant(CAP_AT)))
-        for cell in self.cells:
-            vector.store(sums[cell], places[cell], self.mask)
+        if self.mask is not None or not self.streams:
+            for cell in self.cells:
+                vector.store(sums[cell], places[cell], self.mask)
+            return
+        with builder.if_else(has(STREAM)) as (then, otherwise):
+            with then:
+                for cell in self.cells:
+                    vector.stream(sums[cell], places[cell])
+            with otherwise:
+                for cell in self.cells:
+                    vector.store(sums[cell], places[cell])
 
 
 def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool):
@@ -341,7 +357,8 @@ def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewi
         vector = _Vectors(builder, element_type, lanes)
         a, b, c, bias, scale, offsets = (
             builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, offsets))
-        part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None, lanewise)
+        mask = vector.first(columns) if masked else None
+        part = _Tile(vector, tile_rows, width, mask, lanewise, streams=True)
         row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
         outer = _Loop(builder, planes, [offsets, b, *[vector.zero] * len(part.cells)])
         with outer as (offset_at, b_start, *sums_before):

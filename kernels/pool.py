@@ -84,6 +84,14 @@ def _over_windows(make_visit: Callable, fills_gaps: bool = False) -> Callable:
         first = lanes.first(LANES)
 
         @device_function
+        def visit_channels(image, pooled, winners, start, cells, row, C, width, at, rest):
+            whole = C // LANES * LANES
+            for c in range(0, whole, LANES):
+                visit(image, pooled, winners, start + c, cells, row, C, width, at + c, None)
+            if whole < C:
+                visit(image, pooled, winners, start + whole, cells, row, C, width, at + whole, rest)
+
+        @device_function
         def clear(image, start, stop):
             for i in range(start, stop):
                 image[i] = T(0)
@@ -92,8 +100,7 @@ def _over_windows(make_visit: Callable, fills_gaps: bool = False) -> Callable:
             N, H, W_, C, OH, OW = a[_N], a[_H], a[_W], a[_C], a[_OH], a[_OW]
             image, pooled = view(a[_IMAGE], N * H * W_ * C), view(a[_POOLED], N * OH * OW * C)
             winners = winners_view(a[_WINNERS], N * OH * OW * C)
-            rows, columns = a[_WINDOW_H], a[_WINDOW_W]
-            whole = C // LANES * LANES
+            rows, columns, rest = a[_WINDOW_H], a[_WINDOW_W], first(C % LANES)
             for line in range(N * OH * part // parts, N * OH * (part + 1) // parts):
                 top = line % OH * a[_STRIDE_H] - a[_TOP]
                 first_i, last_i = max(0, -top), min(rows, H - top)
@@ -102,11 +109,11 @@ def _over_windows(make_visit: Callable, fills_gaps: bool = False) -> Callable:
                     cells = (first_i, last_i, max(0, -left), min(columns, W_ - left))
                     start = ((line // OH * H + top) * W_ + left) * C
                     at = (line * OW + ow) * C
-                    for c in range(0, whole, LANES):
-                        visit(image, pooled, winners, start + c, cells, W_ * C, C, columns, at + c, None)
-                    if whole < C:
-                        visit(image, pooled, winners, start + whole, cells, W_ * C, C, columns, at + whole,
-                              first(C - whole))
+                    if columns == 2 and cells == (0, 2, 0, 2):
+                        # Most windows by far. With numbers known here, their loops are unrolled.
+                        visit_channels(image, pooled, winners, start, (0, 2, 0, 2), W_ * C, C, 2, at, rest)
+                    else:
+                        visit_channels(image, pooled, winners, start, cells, W_ * C, C, columns, at, rest)
                     if fills_gaps:
                         # Columns between this window and the next, or the end of the row.
                         stop = W_ if ow == OW - 1 else left + a[_STRIDE_W]
@@ -274,7 +281,7 @@ def _over_image(make_add: Callable) -> Callable:
             image, pooled = view(a[_IMAGE], N * H * W_ * C), view(a[_POOLED], N * OH * OW * C)
             winners = winners_view(a[_WINNERS], N * OH * OW * C)
             step_h, step_w = a[_STRIDE_H], a[_STRIDE_W]
-            whole = C // LANES * LANES
+            whole, rest = C // LANES * LANES, first(C % LANES)
             for line in range(N * H * part // parts, N * H * (part + 1) // parts):
                 h = line % H
                 # Windows that begin at or before this row and end behind it.
@@ -292,7 +299,7 @@ def _over_image(make_add: Callable) -> Callable:
                               last_ow, c, at + c, None)
                     if whole < C:
                         visit(image, pooled, winners, a, line // H * OH, h, w, first_oh, last_oh, first_ow,
-                              last_ow, whole, at + whole, first(C - whole))
+                              last_ow, whole, at + whole, rest)
             return 0
         return body
     return build

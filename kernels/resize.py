@@ -68,8 +68,8 @@ def _neighbours(size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.nd
     """For every new cell the old cells with their centres before and after its own; how near the second."""
     centre = _centres(size, new_size) - np.float32(0.5)
     before = np.floor(centre)
-    cells = (n.astype(np.int64).clip(0, size - 1) for n in (before, before + 1))
-    return *cells, centre - before
+    first, second = (n.astype(np.int64).clip(0, size - 1) for n in (before, before + 1))
+    return first, second, centre - before
 
 
 def linear(size: int, new_size: int) -> Taps:
@@ -135,7 +135,7 @@ def resize(T):
         row_start, row_index, row_weight = integers(a[8], OH + 1), integers(a[9], a[11]), view(a[10], a[11])
         column_start, column_index = integers(a[12], OW + 1), integers(a[13], a[15])
         column_weight = view(a[14], a[15])
-        whole = C // LANES * LANES
+        whole, rest = C // LANES * LANES, first(C % LANES)
         for line in range(N * OH * part // parts, N * OH * (part + 1) // parts):
             rows = (row_start[line % OH], row_start[line % OH + 1])
             start = line // OH * H * W * C
@@ -147,7 +147,7 @@ def resize(T):
                           column_index, column_weight, None)
                 if whole < C:
                     visit(x, out, start + whole, at + whole, W * C, C, rows, columns, row_index, row_weight,
-                          column_index, column_weight, first(C - whole))
+                          column_index, column_weight, rest)
         return 0
     return body
 
@@ -192,7 +192,7 @@ def interpolate(T):
         row_before, row_after, row_share = integers(a[8], OH), integers(a[9], OH), view(a[10], OH)
         column_before, column_after = integers(a[11], OW), integers(a[12], OW)
         column_share = view(a[13], OW)
-        whole = C // LANES * LANES
+        whole, rest = C // LANES * LANES, first(C % LANES)
         for line in range(N * OH * part // parts, N * OH * (part + 1) // parts):
             h, start = line % OH, line // OH * H
             above, below = (start + row_before[h]) * W * C, (start + row_after[h]) * W * C
@@ -202,8 +202,7 @@ def interpolate(T):
                 for c in range(0, whole, LANES):
                     visit(x, out, above + c, below + c, left, right, down, across, at + c, None)
                 if whole < C:
-                    visit(x, out, above + whole, below + whole, left, right, down, across, at + whole,
-                          first(C - whole))
+                    visit(x, out, above + whole, below + whole, left, right, down, across, at + whole, rest)
         return 0
     return body
 

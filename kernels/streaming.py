@@ -42,7 +42,15 @@ def stream_lines(typing, source, target, lines):
         index.add_incoming(builder.add(index, _I64(1)), turn)
         builder.branch(head)
         builder.position_at_end(done)
-        # Such stores may overtake others: whoever is told that they happened must find them done.
-        builder.fence("seq_cst")
         return context.get_dummy_value()
     return signature, codegen
+
+
+@intrinsic
+def settle(typing):
+    """Wait until what was streamed is in memory: such stores may overtake others, and whoever is told that
+    the work is done must find it done."""
+    def codegen(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+    return types.void(), codegen

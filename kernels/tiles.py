@@ -11,9 +11,12 @@ from functools import cache
 
 _SIZE = {"float32": 4, "float64": 8}
 
-#: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that.
-ACCUMULATE, RELU, CAP = 1, 2, 4
+#: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that;
+#: store whole vectors past the caches (c and its rows begin on cache lines then).
+ACCUMULATE, RELU, CAP, STREAM = 1, 2, 4, 8
 CAP_AT = 6.0
+#: Results of this many bytes or more do not fit the last-level cache and are written past it.
+STREAM_BYTES = 48 << 20
 #: Activations applied while a finished tile is still in registers, and their modes.
 ACTIVATIONS = {None: 0, "relu": RELU, "relu6": RELU | CAP}
 
@@ -45,3 +48,8 @@ def tile_shape(dtype: str) -> TileShape:
     else:
         vector_bytes, rows = 16, 6
     return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
+
+
+def stream_mode(nbytes: int, channels: int, dtype: str) -> int:
+    """STREAM for a large result of which every pixel begins on a vector of channels, else 0."""
+    return STREAM if nbytes >= STREAM_BYTES and channels % tile_shape(dtype).lanes == 0 else 0

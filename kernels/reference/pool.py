@@ -6,7 +6,7 @@ and `size` is the pair (rows, columns) of results. `f_gradient` takes g of the r
 knows how sizes follow from "SAME" or "VALID".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,8 @@ Array = np.ndarray
 Pair = tuple[int, int]
 
 
-def _cells(x_size: Pair, size: Pair, window: Pair, stride: Pair, padding: Pair) -> Iterator[tuple]:
+def _cells(x_size: Sequence[int], size: Sequence[int], window: Pair, stride: Pair, padding: Pair
+           ) -> Iterator[tuple]:
     """For every cell of the window, row by row: its number, the results it exists for, and where it lies.
 
     Results and image places are pairs of index arrays that broadcast to (rows, columns).
@@ -45,10 +46,10 @@ def max_pool2d(x: Array, size: Pair, window: Pair, stride: Pair, padding: Pair) 
     return out, winners
 
 
-def max_pool2d_gradient(g: Array, winners: Array, x_shape: tuple[int, ...], window: Pair, stride: Pair,
+def max_pool2d_gradient(g: Array, winners: Array, x_shape: Sequence[int], window: Pair, stride: Pair,
                         padding: Pair) -> Array:
     """dx: every g goes to the cell that won its window."""
-    dx = np.zeros(x_shape, g.dtype)
+    dx = np.zeros(tuple(x_shape), g.dtype)
     for number, (rows, columns), (top, left) in _cells(x_shape[1:3], g.shape[1:3], window, stride, padding):
         won = winners[:, rows, columns] == number
         dx[:, top, left] += np.where(won, g[:, rows, columns], g.dtype.type(0))
@@ -65,9 +66,10 @@ def max_pool2d_pick(x: Array, winners: Array, window: Pair, stride: Pair, paddin
     return out
 
 
-def window_cells(x_size: Pair, size: Pair, window: Pair, stride: Pair, padding: Pair) -> Array:
+def window_cells(x_size: Sequence[int], size: Sequence[int], window: Pair, stride: Pair, padding: Pair
+                 ) -> Array:
     """The number of cells of every window that lie inside the image, [rows, columns]."""
-    counts = np.zeros(size, np.int64)
+    counts = np.zeros(tuple(size), np.int64)
     for _, (rows, columns), _ in _cells(x_size, size, window, stride, padding):
         counts[rows, columns] += 1
     return counts
@@ -82,10 +84,10 @@ def avg_pool2d(x: Array, size: Pair, window: Pair, stride: Pair, padding: Pair) 
     return (out / counts[:, :, np.newaxis]).astype(x.dtype)
 
 
-def avg_pool2d_gradient(g: Array, x_shape: tuple[int, ...], window: Pair, stride: Pair,
+def avg_pool2d_gradient(g: Array, x_shape: Sequence[int], window: Pair, stride: Pair,
                         padding: Pair) -> Array:
     """dx: every cell gets from each of its windows g divided by the window's cells."""
-    dx = np.zeros(x_shape, g.dtype)
+    dx = np.zeros(tuple(x_shape), g.dtype)
     counts = window_cells(x_shape[1:3], g.shape[1:3], window, stride, padding)
     share = (g / counts[:, :, np.newaxis]).astype(g.dtype)
     for _, (rows, columns), (top, left) in _cells(x_shape[1:3], g.shape[1:3], window, stride, padding):

@@ -40,7 +40,7 @@ def resize_nearest_gradient(g: Array, x_size: Pair) -> Array:
     """dx = the sum of g over the new cells that took this one."""
     dx = np.zeros((g.shape[0], *x_size, g.shape[3]), g.dtype)
     rows, columns = (_nearest(n, new) for n, new in zip(x_size, g.shape[1:3], strict=True))
-    np.add.at(dx, (slice(None), *np.ix_(rows, columns)), g)
+    np.add.at(dx, np.ix_(np.arange(len(g)), rows, columns), g)
     return dx
 
 
@@ -62,5 +62,5 @@ def resize_bilinear_gradient(g: Array, x_size: Pair) -> Array:
     for rows, p in ((above, 1 - down), (below, down)):
         for columns, q in ((left, 1 - across), (right, across)):
             weights = (p[:, None, None] * q[:, None]).astype(g.dtype)
-            np.add.at(dx, (slice(None), *np.ix_(rows, columns)), g * weights)
+            np.add.at(dx, np.ix_(np.arange(len(g)), rows, columns), g * weights)
     return dx

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import conv, depthwise
+from kernels import conv, depthwise, tiles
 from kernels.conv import ConvShape
 from kernels.reference import conv as reference
 from tests.kernels.guarded import Memory
@@ -156,6 +156,21 @@ def test_sizes_of_real_layers(dtype: str) -> None:
                   shape_of(1, 14, 14, 256, (3, 3), 96, before=(1, 1), after=(1, 1)),
                   shape_of(2, 14, 14, 96, (1, 1), 40), shape_of(1, 7, 7, 24, (7, 7), 50)):
         Convolution(shape, dtype, bias=True, activation="relu").check(threads=2)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_large_results_go_past_the_caches(shift: int, monkeypatch) -> None:
+    """The same bits, whether or not the result begins on a cache line, and also where strides leave gaps."""
+    for kernels, channels in ((WHOLE, 32), (WHOLE, 48), (DEPTHWISE, 32), (DEPTHWISE, 20)):
+        for stride in ((1, 1), (2, 3)):
+            shape = shape_of(2, 9, 30, channels, (3, 3), channels, stride, before=(1, 1), after=(1, 1),
+                             groups=1 if kernels is WHOLE else channels)
+            convolution = Convolution(shape, kernels=kernels, shift=shift, bias=True, activation="relu")
+            expected = convolution.check()
+            with monkeypatch.context() as patch:
+                patch.setattr(tiles, "STREAM_BYTES", 0)
+                for got, same in zip(convolution.run(threads=2), expected, strict=True):
+                    np.testing.assert_array_equal(got, same)
 
 
 def test_an_epilogue_rounds_once_for_each_of_its_parts() -> None:
