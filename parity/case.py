@@ -27,7 +27,8 @@ class Case:
         sums: outputs are sums of many terms, whose rounding error follows the largest terms, not the result.
         vacuous: a made-up case may have gradients that are all zero; the table's must not.
         slack: ULP granted beyond the rule, to made-up cases whose ops may cancel each other's digits.
-        edge: an input at the edge (empty, ties, special values): run in fewer ways.
+        edge: an input at the edge (empty, ties, special values), or an object with variables: run in fewer
+            ways.
         static: the function needs sizes that are known while the graph is built.
         layer: `layer(tf, dtype)` makes a Keras layer, which the function is given behind `tf`; both
         libraries' layers

@@ -143,11 +143,12 @@ def _gradient_rules(graph: Any, known: dict[int, np.ndarray]) -> Iterator[Diverg
 
 
 def _fused_nodes(built: Built) -> Iterator[Divergence]:
-    """Each fused node of the compiled program, run alone."""
+    """Each node that the compiler put in the place of others, run alone."""
     from minigraph.compile.program import Program
     from minigraph.ops.registry import OPS
     mg, tf = minigraph(), tensorflow()
     program = built.program()
+    written = {node.op.name for node in built.graph.nodes}
     known = {id(node.outputs[0]): array for node, array in zip(
         [n for n in program.graph.nodes if n.op.name == "placeholder"], built.arrays, strict=True)}
     for node in program.graph.nodes:
@@ -163,7 +164,7 @@ def _fused_nodes(built: Built) -> Iterator[Divergence]:
             places = [alone.add(OPS["placeholder"], (), {}, [v.spec], "x").outputs[0] for v in node.inputs]
             copy = alone.add(node.op, places, node.attrs, [v.spec for v in node.outputs], "y")
             ours = Program(alone, copy.outputs).run(inputs)
-            if node.op.name in ("fused", "dense"):
+            if node.op.name not in written:
                 yield from _against_tensorflow(node, [np.asarray(tf.constant(a)) for a in inputs], ours)
         known.update({id(v): a for v, a in zip(node.outputs, ours, strict=True)})
 

@@ -1,4 +1,5 @@
-"""The report: one line per op with the number of cases, the worst errors against float64, and the verdict."""
+"""The report: per op the number of cases, the worst errors against float64 and the verdict; per network how
+far the losses of its training were apart."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity.result import QUANTITIES, Result
+from parity.result import QUANTITIES, Curve, Result
+from parity.tolerances import CURVE
 
 
 @dataclass
@@ -42,6 +44,7 @@ def lines(results: Iterable[Result]) -> list[Line]:
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
     """The report as plain data."""
+    curves = [(result.case.name, result.curve) for result in results if result.curve is not None]
     return {
         "cases": len(results),
         "failed": sum(not r.passed for r in results),
@@ -57,30 +60,57 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
             }
             for line in lines(results)
         ],
+        "training": [
+            {"network": name, "steps": c.steps, "relative_difference": c.apart, "allowed": CURVE,
+             "set_to_keras_after": list(c.bends)}
+            for name, c in curves
+        ],
     }
 
 
 def show(results: Sequence[Result], console: Any) -> None:
-    """Print the table, then what failed and where it began, on a rich console."""
+    """Print the tables, then what failed and where it began, on a rich console."""
     from rich.markup import escape
-    from rich.table import Table
-    table = Table(title="Errors against float64 in float32 ULP: minigraph / TensorFlow", header_style="bold")
-    table.add_column("op")
-    table.add_column("cases", justify="right")
-    for quantity in QUANTITIES:
-        table.add_column("second derivative" if quantity == "second" else quantity, justify="right")
-    table.add_column("verdict")
+    table = _table("op", "cases", "value", "gradient", "2nd deriv.", "verdict")
     failures = []
     for line in lines(results):
         errors = [_pair(line.worst.get(quantity)) for quantity in QUANTITIES]
         verdict = "[green]agrees[/]" if not line.failures else f"[bold red]{len(line.failures)} differ[/]"
         table.add_row(escape(line.op), str(line.cases), *errors, verdict)
         failures += line.failures
+    console.print("[italic]Worst error against float64, in float32 ULP: minigraph / TensorFlow[/]")
     console.print(table)
+    curves = {result.case.name: result.curve for result in results if result.curve is not None}
+    if curves:
+        console.print(f"\n[italic]Training: the losses' worst relative difference, {CURVE:.0e} allowed[/]")
+        console.print(_training(curves))
+        if any(curve.bends for curve in curves.values()):
+            console.print("(In these steps a relu's input was 0 up to rounding, and each library took "
+                          "another side of its bend.)")
     for result in failures:
-        console.print(escape(result.explain()), highlight=False)
+        console.print()
+        console.print(escape(result.explain()), highlight=False, soft_wrap=True)
     total = f"{len(results)} cases, {len(results) - len(failures)} agree, {len(failures)} differ"
-    console.print(f"[bold {'red' if failures else 'green'}]{total}[/]")
+    console.print(f"\n[bold {'red' if failures else 'green'}]{total}[/]")
+
+
+def _training(curves: dict[str, Curve]) -> Any:
+    """The table of the networks that were trained."""
+    found = _table("network", "steps", "difference", "set to Keras's weights after steps")
+    for name, curve in curves.items():
+        bends = ", ".join(map(str, curve.bends)) or "none"
+        found.add_row(name, str(curve.steps), f"{curve.apart:.1e}", bends)
+    return found
+
+
+def _table(first: str, *others: str) -> Any:
+    """Without lines, so that the longest op names and all numbers fit 100 columns."""
+    from rich.table import Table
+    table = Table(header_style="bold", box=None, pad_edge=False, collapse_padding=True)
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="left" if name == others[-1] else "right", no_wrap=True)
+    return table
 
 
 def _pair(errors: tuple[float, float] | None) -> str:
@@ -89,4 +119,4 @@ def _pair(errors: tuple[float, float] | None) -> str:
 
 
 def _number(error: float) -> str:
-    return f"{error:.1f}" if error < 1000 else f"{error:.1e}"
+    return f"{error:.1f}" if error < 100 else f"{error:.0f}" if error < 1e5 else f"{error:.0e}"

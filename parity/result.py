@@ -9,6 +9,20 @@ from typing import Protocol
 QUANTITIES = ("value", "gradient", "second")
 
 
+@dataclass(frozen=True)
+class Curve:
+    """How the losses of a training run followed the other library's.
+
+    Attributes:
+        apart: the largest difference, relative to the loss.
+        bends: steps after which our numbers were set to Keras's, because a relu had stood at its bend.
+    """
+
+    steps: int
+    apart: float
+    bends: tuple[int, ...] = ()
+
+
 class Named(Protocol):
     """Anything the report can have a line for: it belongs to an op and has a name of its own."""
 
@@ -25,12 +39,14 @@ class Result:
     Attributes:
         problems: one line for each thing that is wrong; none is a pass.
         worst: what is compared -> (our worst error, TensorFlow's worst error) in float32 ULP.
+        curve: the losses, where a whole network was trained.
         divergence: the first op at which the two part, for a failing case.
     """
 
     case: Named
     problems: list[str] = field(default_factory=list)
     worst: dict[str, tuple[float, float]] = field(default_factory=dict)
+    curve: Curve | None = None
     divergence: str = ""
     seconds: float = 0.0
 

@@ -13,6 +13,7 @@ from parity.case import Case
 from parity.cases.networks import Network
 from parity.cases.optimizers import OptimizerCase
 from parity.divergence import first_divergence
+from parity.libraries import tensorflow
 from parity.result import QUANTITIES, Result
 from parity.tolerances import FACTOR, differs, few, logic, ulps
 from parity.training import run_network, run_optimizer
@@ -78,7 +79,7 @@ def _attempt(
     try:
         return way(asked)
     except (MinigraphError, ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError,
-            TypeError, ValueError) as error:
+            TypeError, ValueError, tensorflow().errors.OpError) as error:
         result.problems.append(f"  {name}, {asked.dtype}: {type(error).__name__}: {error}")
         return None
 

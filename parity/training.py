@@ -13,7 +13,7 @@ from parity.cases.networks import Network
 from parity.cases.optimizers import OptimizerCase, gradients, start
 from parity.divergence import first_divergence
 from parity.libraries import keras_of, minigraph, tensorflow
-from parity.result import Result
+from parity.result import Curve, Result
 from parity.tolerances import CURVE, FACTOR, few, ulps
 from parity.ways import build, question
 
@@ -26,6 +26,7 @@ def run_network(network: Network, quick: bool = False) -> Result:
     result = Result(network)
     started = time.perf_counter()
     batches = network.batches(QUICK_STEPS if quick else CURVE_STEPS)
+    bends: list[int] = []
     try:
         if network.script is not None:
             theirs, ours = (network.script(tf, batches) for tf in (tensorflow(), minigraph()))
@@ -33,6 +34,7 @@ def run_network(network: Network, quick: bool = False) -> Result:
             race = Race(network)
             theirs, ours = np.array([race.step(x, y) for x, y in batches]).T
             result.problems += race.problems
+            bends = race.bends
     except (MinigraphError, NotImplementedError, TypeError, ValueError) as error:
         result.problems.append(f"  {type(error).__name__}: {error}")
         return result
@@ -53,8 +55,7 @@ def run_network(network: Network, quick: bool = False) -> Result:
             if found is None
             else ("  " + str(found).replace("\n", "\n  "))
         )
-    spacing = np.spacing(theirs.astype(np.float32)).astype(np.float64)
-    result.note("value", float((np.abs(ours - theirs) / spacing).max()), 0.0)
+    result.curve = Curve(len(batches), float(apart.max()), tuple(bends))
     result.seconds = time.perf_counter() - started
     return result
 

@@ -14,6 +14,7 @@ from minigraph.autodiff import is_differentiable
 from minigraph.dtypes import int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, Node, Value, current_graph
+from minigraph.ops import dispatch
 from minigraph.ops.branch import (
     Branch,
     captures_of,
@@ -114,8 +115,7 @@ class WhileLoop(Op):
         if not attrs["limited"]:
             raise _no_limit("a loop without a limit keeps no record of its rounds", call)
         if not attrs["_counted"]:
-            call.attrs = {**attrs, "_counted": True}
-            call.add_output(_COUNTER)
+            _count(call)
             dys = (*dys, None)
         return _WayBackThroughLoop(call, attrs, dys, self.reads(call)).gradients()
 
@@ -125,7 +125,6 @@ class WhileLoop(Op):
         from kernels.optimizers import advance_calls
         from kernels.rows import save_row_calls
         from kernels.shape import fill_calls
-        from minigraph.compile.emit import Label, Target
 
         attrs = node.attrs
         count = len(attrs["_specs"])
@@ -141,7 +140,7 @@ class WhileLoop(Op):
         for value in node.outputs[count + 1 :]:
             stacks.append((emitter.out(value), value.spec))
             emitter.calls(fill_calls(stacks[-1][0], value.spec.nbytes, 0, "uint8", emitter.threads))
-        start, end = Label(), Label()
+        start, end = emitter.label(), emitter.label()
         emitter.place(start)
         if attrs["limited"]:
             below = emitter.scratch(1)
@@ -165,7 +164,7 @@ class WhileLoop(Op):
             operands,
             specs,
             numbers,
-            lambda arguments: [Target(ref, arguments[i]) for i, ref in enumerate(state)],
+            lambda arguments: [emitter.target(ref, arguments[i]) for i, ref in enumerate(state)],
         )
         for source, (stack, spec) in zip(results[count:], stacks, strict=True):
             row = spec.nbytes // spec.shape[0] if spec.nbytes else 0
@@ -211,7 +210,6 @@ class WhileLoop(Op):
 
     def interpret(self, inputs, attrs):
         from minigraph.ops.creation import constant
-        from minigraph.run.interpret import interpret
 
         count = len(attrs["_specs"])
         limit = int(inputs[-1]) if attrs["limited"] else None
@@ -220,13 +218,13 @@ class WhileLoop(Op):
         rows: list[list[Tensor]] = [[] for _ in attrs["_saved"]]
         rounds = 0
         while limit is None or rounds < limit:
-            known = interpret(
+            known = dispatch.interpret(
                 attrs["condition"].graph,
                 dict(zip(attrs["_condition_in"], [*state, *captures], strict=True)),
             )
             if not bool(known[id(attrs["condition"].results[0])]):
                 break
-            known = interpret(
+            known = dispatch.interpret(
                 attrs["body"].graph, dict(zip(attrs["_body_in"], [*state, *captures], strict=True))
             )
             state = [known[id(r)] for r in attrs["body"].results]
@@ -407,6 +405,12 @@ class _WayBackThroughLoop:
         return self._row(_saved(self.call, value))
 
 
+def _count(call: Node) -> None:
+    """Let the loop give the number of its rounds too."""
+    call.attrs = {**call.attrs, "_counted": True}
+    call.add_output(_COUNTER)
+
+
 def _saved(call: Node, value: Value) -> Value:
     """The stack of a value of the body; the forward loop keeps one from now on if it did not."""
     saved = call.attrs["_saved"]
@@ -415,6 +419,28 @@ def _saved(call: Node, value: Value) -> Value:
             return call.outputs[len(call.attrs["_specs"]) + 1 + i]
     call.attrs = {**call.attrs, "_saved": (*saved, value)}
     return call.add_output(spec_of((None, *value.shape), value.dtype))
+
+
+def loop_with_history(
+    body: Callable, state: Sequence[Tensor], rounds: Any, kept: Sequence[int]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`rounds` times state = body(round, *state), in a graph.
+
+    Args:
+        rounds: how many, an int or an integer scalar.
+        kept: numbers of the loop variables whose values are wanted after every round.
+
+    Returns: the last state, and for each in `kept` its values after the rounds, along a new first axis.
+    """
+    from minigraph.ops import constant
+
+    start = [constant(0), *state]
+    _, *last = while_loop(lambda i, *_: i < rounds, lambda i, *s: [i + 1, *_results(body(i, *s), state)],
+                          start, maximum_iterations=rounds)
+    call = last[0].node
+    if kept:
+        _count(call)
+    return last, [_saved(call, call.attrs["body"].results[1 + k]) for k in kept]
 
 
 def loop_of(

@@ -1,35 +1,27 @@
-"""The table of cases: every op of the foundation, alone and put together, written once for both libraries."""
+"""The table of cases: every op alone and put together, written once for both libraries.
+
+Each file here is a family of ops, and its list CASES holds its rows. The table is all of them: a new file is
+part of it, and there is nothing else to edit.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterable
 
 from parity.case import Case
-from parity.cases import (
-    composites,
-    elementwise,
-    indexing,
-    keras_functions,
-    layers,
-    networks,
-    optimizers,
-    products,
-    random,
-    reductions,
-    shapes,
-    softmax,
+from parity.cases.networks import Network
+from parity.cases.optimizers import OptimizerCase
+
+Row = Case | Network | OptimizerCase
+#: Every row of the table, family by family. Tests and the report read this list.
+TABLE: tuple[Row, ...] = tuple(
+    row for family in pkgutil.iter_modules(__path__)
+    for row in importlib.import_module(f"{__name__}.{family.name}").CASES
 )
-
-#: Every case that is a function of tensors.
-CASES: tuple[Case, ...] = (
-    *elementwise.CASES, *reductions.CASES, *products.CASES, *shapes.CASES, *indexing.CASES, *softmax.CASES,
-    *random.CASES, *composites.CASES, *keras_functions.CASES, *layers.CASES, *networks.CASES,
-)
-
-
-Row = Case | networks.Network | optimizers.OptimizerCase
-#: Every row of the table. Tests, benchmarks and the report read this list.
-TABLE: tuple[Row, ...] = (*CASES, *optimizers.OPTIMIZERS, *networks.NETWORKS)
+#: Those that are functions of tensors.
+CASES: tuple[Case, ...] = tuple(row for row in TABLE if isinstance(row, Case))
 
 
 def select(ops: Iterable[str] = ()) -> list[Row]:

@@ -74,15 +74,20 @@ def _control_flow() -> list[Case]:
         *(Case("cond", _cond, (numbers(switch), normal(4)), way, wrt=(1,)) for way, switch in both),
         *(Case("if", _if, (numbers(switch), normal(4)), way, wrt=(1,), python=True) for way, switch in both),
         *(Case("switch_case", _switch, (fixed(k, "int32"), normal(4)), f"branch {k}") for k in (0, 1, 2)),
-        Case("while_loop", _powers, (fixed(5, "int32"), uniform(0.7, 1.3, 4)), static=True),
-        Case("while_loop", _powers, (fixed(0, "int32"), uniform(0.7, 1.3, 4)), "no rounds", edge=True),
-        Case("while_loop", _newton, (uniform(1, 9, 4),), "Newton's method", second=False, static=True),
+        Case("while_loop", _powers, (fixed(5, "int32"), uniform(0.7, 1.3, 4))),
+        Case("while_loop", _powers, (fixed(0, "int32"), uniform(0.7, 1.3, 4)), "no rounds"),
+        Case("while_loop", _newton, (uniform(1, 9, 4),), "Newton's method", second=False),
+        # Lowered, what the rounds keep for the way back must have one size, also in the branch not taken.
+        Case("while_loop", _branching_loop, (uniform(0.7, 1.3, 4),), "a branch inside", sums=True,
+             static=True),
+        *(Case("cond", _looping_branch, (numbers(switch), uniform(0.7, 1.3, 4)), f"a loop inside, {way}",
+               wrt=(1,)) for way, switch in both),
         Case("while", _python_while, (fixed(4, "int32"), uniform(0.7, 1.3, 4)), python=True,
              flat="the gradient of a loop in a graph needs a limit on its rounds"),
         Case("for", _python_for, (normal(5, 3), normal(3)), python=True),
         Case("for", _for_with_break, (distinct(9),), "break", python=True, second=False),
         Case("case", _case, (numbers(0.5), normal(3)), wrt=(1,)),
-        Case("custom_gradient", _custom, (normal(5),), second=False),
+        Case("custom_gradient", _custom, (normal(5),)),
         Case("custom_gradient", _clipped, (normal(5, scale=3),), "clipped", second=False),
     ]
 
@@ -119,6 +124,16 @@ def _newton(tf, x):
         (x,),
         maximum_iterations=20,
     )[0]
+
+
+def _branching_loop(tf, x):
+    def body(i, y):
+        return i + 1, tf.cond(i % 2 == 0, lambda: y * x, lambda: tf.sin(y))
+    return tf.while_loop(lambda i, y: i < 5, body, (0, x), maximum_iterations=5)[1]
+
+
+def _looping_branch(tf, switch, x):
+    return tf.cond(switch > 0.0, lambda: _powers(tf, 3, x), lambda: tf.exp(x))
 
 
 def _python_while(tf, rounds, x):

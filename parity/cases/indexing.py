@@ -38,7 +38,7 @@ def _brackets() -> list[Case]:
         *found,
         Case("getitem", lambda tf, x: x[:, 0:0], (normal(3, 4),), "nothing", flat="nothing taken", edge=True),
         Case("getitem", lambda tf, x: x[:, :tf.shape(x)[0]], (normal(3, 4),), "by a size"),
-        Case("getitem", lambda tf, x: x[fixed_mask()], (normal(3, 4),), "by a mask", edge=True, static=True),
+        Case("getitem", lambda tf, x: x[fixed_mask()], (normal(3, 4),), "by a mask", edge=True),
         Case("slice", lambda tf, x: tf.slice(x, [1, 0, 2], [2, -1, 1]), (normal(3, 4, 5),)),
         Case("strided_slice", lambda tf, x: tf.strided_slice(
             x, [0, 1, 3], [2, 4, 0], [1, 2, -1], begin_mask=1), (normal(3, 4, 5),)),
@@ -134,14 +134,13 @@ def _gather_scatter() -> list[Case]:
             (normal(3, 2), normal(2)),
             sums=True,
         ),
-        Case("boolean_mask", lambda tf, x: tf.boolean_mask(x, fixed_mask()), (normal(3, 2),), static=True),
+        Case("boolean_mask", lambda tf, x: tf.boolean_mask(x, fixed_mask()), (normal(3, 2),)),
         Case(
             "boolean_mask",
             lambda tf, x: tf.boolean_mask(x, np.array([False, True]), axis=1),
             (normal(3, 2, 2),),
             "axis 1",
             edge=True,
-            static=True,
         ),
     ]
 
@@ -217,7 +216,6 @@ def _sorting() -> list[Case]:
             (normal(3, 2),),
             "cells",
             edge=True,
-            static=True,
         ),
         Case(
             "where",

@@ -35,7 +35,7 @@ class OptimizerCase:
 
 
 DECAY = ("ExponentialDecay", {"initial_learning_rate": 0.125, "decay_steps": 10, "decay_rate": 0.875})
-OPTIMIZERS = [OptimizerCase(kind, arguments) for kind, arguments in [
+CASES = [OptimizerCase(kind, arguments) for kind, arguments in [
     ("SGD", {}),
     ("SGD", {"momentum": 0.875}),
     ("SGD", {"momentum": 0.875, "nesterov": True}),

@@ -22,7 +22,7 @@ def _drawn(op: str, function, variant: str) -> list[Case]:
             ", ".join(v for v in (variant, title) if v),
             flat=FLAT,
             edge=bool(title),
-            static=True,
+            static=not title,
         )
         for title, seed in SEEDS.items()
     ]

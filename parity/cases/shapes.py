@@ -38,7 +38,7 @@ def _rearranging() -> list[Case]:
         _moved("expand_dims", lambda tf, x: tf.expand_dims(x, 1), (2, 3)),
         _moved("expand_dims", lambda tf, x: tf.expand_dims(x, -1), (2, 3), variant="behind", edge=True),
         _moved("squeeze", lambda tf, x: tf.squeeze(x, [0, 2]), (1, 3, 1)),
-        Case("squeeze", lambda tf, x: tf.squeeze(x), (normal(1, 3, 1),), "all", edge=True, static=True),
+        Case("squeeze", lambda tf, x: tf.squeeze(x), (normal(1, 3, 1),), "all", edge=True),
         _moved("transpose", lambda tf, x: tf.transpose(x), (2, 3, 4)),
         _moved("transpose", lambda tf, x: tf.transpose(x, [1, 2, 0]), (2, 3, 4), variant="by a permutation"),
         _moved("transpose", lambda tf, x: tf.transpose(x, [0, 2, 1, 3]), (2, 5, 3, 4), variant="inner axes"),

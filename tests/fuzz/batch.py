@@ -2,7 +2,8 @@
 10`.
 
 A process of its own, so that a crash is a result and not the end of the test run: each seed is printed before
-it runs. `--seed N` repeats one and prints its graph.
+it runs, and at the end how many graphs had something to compare. `--seed N` repeats one and prints its graph;
+`--against lowering` and `--against gradients` compare with TensorFlow instead of NumPy.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -76,8 +78,8 @@ def same_bits(way: str, found: list[np.ndarray], expected: list[np.ndarray]) -> 
             raise Different(f"{way}: other bits than before")
 
 
-def check(case: Case) -> None:
-    """Compare all ways of running a case."""
+def check(case: Case) -> bool:
+    """Compare all ways of running a case. Returns whether there was anything to compare."""
     values = [n.value for n in case.fetches]
     known = by_reference(case.graph, case.inputs, case.arrays)
     expected = [known[id(v)] for v in values]
@@ -99,6 +101,15 @@ def check(case: Case) -> None:
     eager = interpret(case.graph, tensors)
     for number, wanted in zip(case.fetches, expected, strict=True):
         compare("eager", number, np.asarray(eager[id(number.value)]), wanted)
+    return any(number.error < np.inf and 0 not in number.shape for number in case.fetches)
+
+
+def choose(against: str) -> tuple[Callable[[Case], bool], dict]:
+    """The comparison of this name, and how its graphs are made."""
+    if against == "reference":
+        return check, {}
+    from tests.fuzz import beside_tensorflow
+    return beside_tensorflow.COMPARISONS[against]
 
 
 def main() -> int:
@@ -106,22 +117,25 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seconds", type=float, default=5.0, help="go on until then")
     parser.add_argument("--seed", type=int, help="run this seed only and print its graph")
+    parser.add_argument("--against", choices=("reference", "lowering", "gradients"), default="reference")
     options = parser.parse_args()
+    compare_all, how = choose(options.against)
     if options.seed is not None:
-        case = Maker(np.random.default_rng(options.seed)).make()
+        case = Maker(np.random.default_rng(options.seed), **how).make()
         print(case.text())
-        check(case)
+        compare_all(case)
         return 0
-    deadline, seed = time.monotonic() + options.seconds, options.first
+    deadline, seed, compared = time.monotonic() + options.seconds, options.first, 0
     while time.monotonic() < deadline:
         print(seed, flush=True)
-        case = Maker(np.random.default_rng(seed)).make()
+        case = Maker(np.random.default_rng(seed), **how).make()
         try:
-            check(case)
+            compared += compare_all(case)
         except Exception:
             print(case.text(), file=sys.stderr)
             raise
         seed += 1
+    print(f"compared {compared}", file=sys.stderr)
     return 0
 
 

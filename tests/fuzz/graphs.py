@@ -70,10 +70,17 @@ class Case:
 
 
 class Maker:
-    """Makes one random case."""
+    """Makes one random case.
 
-    def __init__(self, rng: np.random.Generator, most_ops: int = 24):
-        self.rng, self.case = rng, Case(Graph("fuzz"))
+    Args:
+        dtypes: of inputs and casts, each as often as it stands there; the first input has the first one.
+        exact_bends: ops whose derivative jumps are only applied where the numbers are exact too, so that
+            derivatives can be compared.
+    """
+
+    def __init__(self, rng: np.random.Generator, most_ops: int = 24, dtypes: tuple[str, ...] = DTYPES,
+                 exact_bends: bool = False):
+        self.rng, self.case, self.dtypes, self.exact_bends = rng, Case(Graph("fuzz")), dtypes, exact_bends
         self.pool: list[Number] = []
         self.most_ops = most_ops
 
@@ -115,7 +122,7 @@ class Maker:
         shape = (
             self._shape() if not self.pool or self.rng.random() < 0.4 else self._related(self.pool[0].shape)
         )
-        dtype = DTYPES[self.rng.integers(len(DTYPES))] if self.pool else "float32"
+        dtype = self.dtypes[self.rng.integers(len(self.dtypes))] if self.pool else self.dtypes[0]
         if dtype == "bool":
             array, bound, grain = self.rng.random(shape) < 0.5, 1.0, 0
         elif dtype == "int32":
@@ -170,6 +177,11 @@ class Maker:
         if not fits:
             raise Unfit
         return fits[max(self.rng.integers(len(fits)), self.rng.integers(len(fits)))]
+
+    def check_bend(self, *numbers: Number) -> None:
+        """Refuse an op that bends at numbers that rounding may carry to either side."""
+        if self.exact_bends and not _exact(*numbers):
+            raise Unfit
 
     def partner(self, x: Number, **wanted) -> Number:
         """A value of x's dtype that broadcasts with it."""
@@ -229,8 +241,10 @@ SMOOTH: dict[str, tuple[Callable, Callable[[float], float], Callable[[float], fl
 
 
 def smooth(maker: Maker) -> Number:
-    function, bound, slope = list(SMOOTH.values())[maker.rng.integers(len(SMOOTH))]
+    name, (function, bound, slope) = list(SMOOTH.items())[maker.rng.integers(len(SMOOTH))]
     x = maker.pick("float", most=8.0)
+    if "|x|" in name:
+        maker.check_bend(x)
     # A few roundings happen inside, at most at the size of x² + 1.
     inside = 8 * UNIT[x.value.dtype.name] * (x.bound**2 + 2)
     return rounded(function(x.value), bound(x.bound), slope(x.bound) * (x.error + inside) + inside)
@@ -243,6 +257,8 @@ def exact_unary(maker: Maker) -> Number:
     function = (ops.negative, ops.abs, ops.identity, ops.stop_gradient)[maker.rng.integers(4)]
     if x.kind == "float" and maker.rng.random() < 0.3:
         function = ops.relu
+    if function in (ops.abs, ops.relu):
+        maker.check_bend(x)
     return Number(function(x.value), x.bound, x.error, x.grain)
 
 
@@ -259,12 +275,13 @@ def jumping(maker: Maker) -> Number:
 
 def clip(maker: Maker) -> Number:
     x = maker.pick("float")
+    maker.check_bend(x)
     return Number(ops.clip_by_value(x.value, -1.5, 0.75), 1.5, x.error, max(x.grain, 2))
 
 
 def cast(maker: Maker) -> Number:
     x = maker.pick(exact=True)
-    dtype = DTYPES[maker.rng.integers(len(DTYPES))]
+    dtype = maker.dtypes[maker.rng.integers(len(maker.dtypes))]
     if dtype in MANTISSA and x.bound * 2.0**x.grain >= 2.0 ** (MANTISSA[dtype] - 1):
         raise Unfit
     result = ops.cast(x.value, dtype)
@@ -297,6 +314,7 @@ def multiply(maker: Maker) -> Number:
 
 def larger(maker: Maker) -> Number:
     x, y = _pair(maker)
+    maker.check_bend(x, y)
     function = (ops.maximum, ops.minimum)[maker.rng.integers(2)]
     return Number(
         function(x.value, y.value), max(x.bound, y.bound), max(x.error, y.error), max(x.grain, y.grain)
@@ -312,6 +330,7 @@ def squared_difference(maker: Maker) -> Number:
 
 def divide(maker: Maker) -> Number:
     x, y = _pair(maker, "float")
+    maker.check_bend(y)
     result = ops.divide(x.value, ops.abs(y.value) + 1)
     return rounded(
         result, x.bound, x.error + x.bound * (y.error + 4 * UNIT[y.value.dtype.name] * (y.bound + 1))
@@ -402,7 +421,7 @@ def join(maker: Maker) -> Number:
 
 
 def pad(maker: Maker) -> Number:
-    x = maker.pick(rank=1, dtype=as_dtype("float32"))
+    x = maker.pick(rank=1, dtype=as_dtype(maker.dtypes[0]))
     return _same(x, ops.pad(x.value, maker.rng.integers(0, 3, (len(x.shape), 2)).tolist()))
 
 
@@ -467,6 +486,7 @@ def split(maker: Maker) -> Number:
 
 def sort(maker: Maker) -> Number:
     x = maker.pick("float", rank=1)
+    maker.check_bend(x)
     return _same(x, ops.sort(x.value, axis=-1, direction=("ASCENDING", "DESCENDING")[maker.rng.integers(2)]))
 
 
@@ -508,6 +528,7 @@ def reduce(maker: Maker) -> Number:
     if maker.rng.random() < 0.4:
         if not count:
             raise Unfit  # The largest of nothing is infinite.
+        maker.check_bend(x)
         function = (ops.reduce_max, ops.reduce_min)[maker.rng.integers(2)]
         return Number(function(x.value, axes, keepdims=keep), x.bound, x.error, x.grain)
     mean = x.kind == "float" and count > 0 and maker.rng.random() < 0.4
@@ -578,6 +599,7 @@ def matmul(maker: Maker) -> Number:
         bias = (maker.rng.integers(-8, 9, made.shape[-1]) / 8).astype(name)
         made = rounded(made.value + bias, made.bound + 1, made.error, max(made.grain, 3), made.error == 0)
         if maker.rng.random() < 0.5:
+            maker.check_bend(made)
             made = Number(ops.relu(made.value), made.bound, made.error, made.grain)
     return made
 

@@ -30,18 +30,55 @@ def run_batch(*arguments: str, seconds: float = 0, **environment: str) -> tuple[
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
+def agree(against: str, first: int, **environment: str) -> None:
+    """Run a batch; a failure names the seed and how to repeat it."""
+    seconds = float(os.environ.get("MINIGRAPH_FUZZ_SECONDS", 8)) / PROCESSES
+    if "MINIGRAPH_FUZZ_SECONDS" in os.environ:
+        first += time.time_ns() // 1_000_000 % 1_000_000_000
+    status, seeds, said = run_batch(
+        "--first", str(first), "--seconds", str(seconds), "--against", against, seconds=seconds, **environment
+    )
+    assert status == 0, (
+        f"seed {seeds[-1] if seeds else first} ended with status {status}; repeat it with\n"
+        f"  python -m tests.fuzz.batch --against {against} --seed {seeds[-1] if seeds else first}\n"
+        f"{said[-4000:]}")
+    assert int(said.rpartition("compared ")[2]) >= max(5, len(seeds) // 4)
+
+
 @pytest.mark.fuzz
 @pytest.mark.parametrize("number", range(PROCESSES))
 def test_random_graphs_agree(number):
-    seconds = float(os.environ.get("MINIGRAPH_FUZZ_SECONDS", 8)) / PROCESSES
-    first = number * 1_000_000
-    if "MINIGRAPH_FUZZ_SECONDS" in os.environ:
-        first += time.time_ns() // 1_000_000 % 1_000_000_000
-    status, seeds, said = run_batch("--first", str(first), "--seconds", str(seconds), seconds=seconds)
-    assert status == 0, (
-        f"seed {seeds[-1] if seeds else first} ended with status {status}; repeat it with\n"
-        f"  python -m tests.fuzz.batch --seed {seeds[-1] if seeds else first}\n{said[-4000:]}")
-    assert len(seeds) >= 5
+    agree("reference", first=number * 1_000_000)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parity
+@pytest.mark.parametrize("against", ["lowering", "gradients"])
+def test_random_graphs_agree_with_tensorflow(against):
+    pytest.importorskip("tensorflow")
+    # TensorFlow 2.21 crashes in oneDNN on some products: tf.ones([8, 1, 30, 6]) @ tf.ones([5, 6])ᵀ, for one.
+    agree(against, first=0, TF_ENABLE_ONEDNN_OPTS="0")
+
+
+@pytest.mark.fuzz
+@pytest.mark.parity
+@pytest.mark.parametrize("against, op, part, wrong", [
+    ("lowering", "add", "tensorflow", lambda tf, inputs, attrs: tf.add(inputs[0], 2 * inputs[1])),
+    ("gradients", "square", "gradient", lambda call, dz: [dz * call.inputs[0] * 2.000001]),
+], ids=["lowering", "gradient"])
+def test_a_wrong_number_is_found_beside_tensorflow(monkeypatch, against, op, part, wrong):
+    pytest.importorskip("tensorflow")
+    check, how = batch.choose(against)
+    monkeypatch.setattr(OPS[op], part, wrong)
+    found = []
+    for seed in range(200):
+        try:
+            check(Maker(np.random.default_rng(seed), **how).make())
+        except batch.Different as different:
+            found.append(str(different))
+        if len(found) == 3:
+            break
+    assert len(found) == 3 and all(text.startswith(("lowered: ", "gradient by ")) for text in found)
 
 
 @pytest.mark.fuzz

@@ -1,5 +1,5 @@
-"""Random graphs of ops with random shapes and dtypes: eager = function = program = TensorFlow, gradients
-included."""
+"""Random graphs of ops with random shapes and dtypes, control flow included: eager = function = session =
+program = lowered = TensorFlow, with gradients and second derivatives."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ pytest.importorskip("tensorflow")
 from parity.case import Case
 from parity.draw import Floats, fixed
 from parity.run import run_case
+from parity.ways import OURS
 
 # Smooth and bounded, so that no chain of them overflows or amplifies rounding.
 UNARY = {
@@ -39,6 +40,10 @@ UNARY = {
     "through float64": lambda tf, x: tf.cast(tf.cast(x, "float64") * 0.75, x.dtype),
     "stopped": lambda tf, x: x * tf.stop_gradient(tf.tanh(x)),
     "one-hot mask": lambda tf, x: x * tf.one_hot(0, 4, dtype=x.dtype)[1],
+    "first branch": lambda tf, x: tf.cond(tf.reduce_max(x) < 1e6, lambda: tf.sin(x), lambda: x * 2.0),
+    "second branch": lambda tf, x: tf.cond(tf.reduce_max(x) > 1e6, lambda: x * 2.0, lambda: tf.cos(x) * x),
+    "two rounds": lambda tf, x: tf.while_loop(
+        lambda i, y: i < 2, lambda i, y: (i + 1, tf.tanh(y) * 0.75), (0, x), maximum_iterations=3)[1],
 }
 BINARY = {
     "add": lambda tf, x, y: x + y, "subtract": lambda tf, x, y: x - y, "multiply": lambda tf, x, y: x * y,
@@ -101,7 +106,7 @@ def function_of(shapes, steps):
 @pytest.mark.parity
 @pytest.mark.fuzz
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_graphs(graph):
     shapes, steps, dtype, seed = graph
@@ -112,5 +117,5 @@ def test_random_graphs(graph):
     # same.
     case = Case("a random graph", function_of(shapes, steps), draws, sums=True, static=True, vacuous=True,
                 slack=1000)
-    result = run_case(case, ways=("eager", "function", "unfused"))
+    result = run_case(case, ways=tuple(OURS))
     assert result.passed, f"{shapes} {steps}\n{result.explain()}"

@@ -4,17 +4,17 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from parity.cases import optimizers
 from parity.cases.networks import NETWORKS
-from parity.cases.optimizers import OPTIMIZERS
 from parity.training import run_network, run_optimizer
 
 # Adam on all five networks and one optimizer of each kind are enough for a quick run.
-FIRST = {case.op: case for case in reversed(OPTIMIZERS)}.values()
+FIRST = {case.op: case for case in reversed(optimizers.CASES)}.values()
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=[] if c in FIRST else [pytest.mark.slow])
-                                  for c in OPTIMIZERS])
+                                  for c in optimizers.CASES])
 def test_an_optimizer_takes_keras_path(case, request):
     result = run_optimizer(case, quick="not slow" in request.config.option.markexpr)
     assert result.passed, result.explain()
