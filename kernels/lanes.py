@@ -106,9 +106,8 @@ def load(count: int) -> Callable:
     return load_lanes
 
 
-@intrinsic
-def store(typing, x, i, value, mask):
-    """x[i], x[i + 1], … = the lanes of a vector; elements outside the mask stay."""
+def _store_code(x, value, mask):
+    """The signature of a store, and its code: element by element where x is an array (the checked build)."""
     def checked(context, builder, signature, arguments):
         write = context.get_function(operator.setitem, types.void(x, types.int64, x.dtype))
         array, start, vector, lanes = arguments
@@ -127,6 +126,35 @@ def store(typing, x, i, value, mask):
         return context.get_dummy_value()
     signature = types.void(x, types.int64, value, mask)
     return signature, checked if isinstance(x, types.Array) else codegen
+
+
+@intrinsic
+def store(typing, x, i, value, mask):
+    """x[i], x[i + 1], … = the lanes of a vector; elements outside the mask stay."""
+    return _store_code(x, value, mask)
+
+
+@intrinsic
+def stream(typing, x, i, value, mask):
+    """`store`, past the caches for whole vectors that begin on a cache line (see `kernels.streaming`)."""
+    signature, stores = _store_code(x, value, mask)
+    if isinstance(x, types.Array) or not isinstance(mask, types.NoneType):
+        return signature, stores
+
+    def codegen(context, builder, signature, arguments):
+        vector = arguments[2].type
+        pointer = _pointer(builder, arguments[0], arguments[1], vector)
+        address = builder.ptrtoint(pointer, _I64)
+        begins_a_line = builder.icmp_unsigned("==", builder.and_(address, _I64(VECTOR_BYTES - 1)), _I64(0))
+        with builder.if_else(begins_a_line, likely=True) as (then, otherwise):
+            with then:
+                stored = builder.store(arguments[2], pointer)
+                stored.align = VECTOR_BYTES
+                stored.set_metadata("nontemporal", builder.module.add_metadata([_I32(1)]))
+            with otherwise:
+                builder.store(arguments[2], pointer).align = _element_bytes(vector)
+        return context.get_dummy_value()
+    return signature, codegen
 
 
 # ------------------------------------------------------------------------------------------------ values

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from kernels import tiles
 from kernels.jit import Call, Kernel, Touch, kernel
 
 #: From this many elements of the image on there is work for more than one thread.
@@ -66,18 +68,19 @@ def _touches(writes: tuple[int, ...], reads: tuple[int, ...]) -> Callable:
 
 # ------------------------------------------------------------------------------------------------ by windows
 
-def _over_windows(make_visit: Callable, fills_gaps: bool = False) -> Callable:
+def _over_windows(make_visit: Callable, fills_gaps: bool = False, streams: bool = False) -> Callable:
     """Builds a kernel that goes from window to window.
 
     `make_visit(T, W)` makes visit(image, pooled, winners, start, cells, row, column, width, at, mask): deal
     with a vector of channels of the pooled cell at `at`. Cell (i, j) of its window lies in the image at
     start + i·row + j·column and has the number i·width + j; `cells` are the first and one past the last i and
-    j that lie inside the image. With `fills_gaps`, image cells that no window contains become 0.
+    j that lie inside the image. With `fills_gaps`, image cells that no window contains become 0. A visit
+    that stores past the caches `streams`.
     """
     def build(T, W=None):
         from numba import uint8
 
-        from kernels import lanes, simd
+        from kernels import lanes, simd, streaming
         from kernels.jit import device_function
         view, winners_view, visit = simd.view(T), simd.view(W or uint8), make_visit(T, W or uint8)
         LANES = lanes.lane_count(T)
@@ -123,6 +126,8 @@ def _over_windows(make_visit: Callable, fills_gaps: bool = False) -> Callable:
                 if fills_gaps:
                     stop = H if line % OH == OH - 1 else top + a[_STRIDE_H]
                     clear(image, (line // OH * H + top + last_i) * W_ * C, (line // OH * H + stop) * W_ * C)
+            if streams:
+                streaming.settle()
             return 0
         return body
     return build
@@ -192,10 +197,11 @@ def _visit_pick(T, W):
     return visit
 
 
-def _visit_send(T, W):
+def _visit_send(T, W, streams: bool = False):
     from kernels import lanes
     from kernels.jit import device_function
-    from kernels.lanes import equal, pick, store
+    from kernels.lanes import equal, pick
+    store = lanes.stream if streams else lanes.store
     LANES = lanes.lane_count(T)
     load, spread, number = lanes.load(LANES), lanes.spread(T, LANES), lanes.spread(W, LANES)
 
@@ -210,10 +216,11 @@ def _visit_send(T, W):
     return visit
 
 
-def _visit_spread(T, W):
+def _visit_spread(T, W, streams: bool = False):
     from kernels import lanes
     from kernels.jit import device_function
-    from kernels.lanes import divide, store
+    from kernels.lanes import divide
+    store = lanes.stream if streams else lanes.store
     LANES = lanes.lane_count(T)
     load, spread = lanes.load(LANES), lanes.spread(T, LANES)
 
@@ -240,6 +247,11 @@ max_pool2d_send = kernel("max_pool2d_send", _BLOCK, _touches((_IMAGE,), (_POOLED
     lambda T, W: _over_windows(_visit_send, fills_gaps=True)(T, W))
 avg_pool2d_spread = kernel("avg_pool2d_spread", _BLOCK, _touches((_IMAGE,), (_POOLED,)))(
     lambda T: _over_windows(_visit_spread, fills_gaps=True)(T))
+# The same for images that are larger than the last cache.
+max_pool2d_send_far = kernel("max_pool2d_send_far", _BLOCK, _touches((_IMAGE,), (_POOLED, _WINNERS)))(
+    lambda T, W: _over_windows(partial(_visit_send, streams=True), fills_gaps=True, streams=True)(T, W))
+avg_pool2d_spread_far = kernel("avg_pool2d_spread_far", _BLOCK, _touches((_IMAGE,), (_POOLED,)))(
+    lambda T: _over_windows(partial(_visit_spread, streams=True), fills_gaps=True, streams=True)(T))
 
 
 # --------------------------------------------------------------------------- gradients of overlapping windows
@@ -352,6 +364,12 @@ def _call(kind: Kernel, dtypes: tuple[str, ...], image, pooled, winners, shape: 
     return [Call(kind, dtypes, block, threads if elements >= PARALLEL_ELEMENTS else 1)]
 
 
+def _is_far(shape: PoolShape, dtype: str) -> bool:
+    """Whether the image is larger than the last cache."""
+    elements = shape.batch * shape.height * shape.width * shape.channels
+    return elements * np.dtype(dtype).itemsize >= tiles.STREAM_BYTES
+
+
 def max_pool2d_calls(x, out, winners, shape: PoolShape, dtype: str, threads: int) -> list[Call]:
     """out = the largest of every window; winners (0 for none) = its place, of dtype `winner_dtype`."""
     if isinstance(winners, int) and winners == 0:
@@ -361,7 +379,8 @@ def max_pool2d_calls(x, out, winners, shape: PoolShape, dtype: str, threads: int
 
 def max_pool2d_grad_calls(dy, winners, dx, shape: PoolShape, dtype: str, threads: int) -> list[Call]:
     """dx = for every cell, the sum of the dy of the windows that it won."""
-    kind = max_pool2d_gather if _overlaps(shape) else max_pool2d_send
+    kind = max_pool2d_gather if _overlaps(shape) else (
+        max_pool2d_send_far if _is_far(shape, dtype) else max_pool2d_send)
     return _call(kind, (dtype, winner_dtype(shape.window)), dx, dy, winners, shape, threads)
 
 
@@ -377,5 +396,6 @@ def avg_pool2d_calls(x, out, shape: PoolShape, dtype: str, threads: int) -> list
 
 def avg_pool2d_grad_calls(dy, dx, shape: PoolShape, dtype: str, threads: int) -> list[Call]:
     """dx = for every cell, the sum over its windows of dy divided by the window's cells."""
-    kind = avg_pool2d_gather if _overlaps(shape) else avg_pool2d_spread
+    kind = avg_pool2d_gather if _overlaps(shape) else (
+        avg_pool2d_spread_far if _is_far(shape, dtype) else avg_pool2d_spread)
     return _call(kind, (dtype,), dx, dy, 0, shape, threads)

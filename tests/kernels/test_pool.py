@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import pool as kernels
+from kernels import tiles
 from kernels.reference import pool as reference
 from tests.kernels.guarded import Memory
 
@@ -147,6 +148,22 @@ def test_no_result_depends_on_the_number_of_threads(dtype: str) -> None:
     ]:
         one, many = (run(make, operands, shape, dtype, threads=n) for n in (1, 3))
         assert one.tobytes() == many.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels", [32, 20])
+def test_large_images_are_written_past_the_caches(channels: int, dtype: str, monkeypatch) -> None:
+    """The same bits, also where strides leave gaps and channels are no whole number of vectors."""
+    for stride in ((2, 2), (3, 4)):
+        shape = shape_of((2, 9, 11, channels), (2, 2), stride, ((0, 1), (1, 0)))
+        dy = np.random.default_rng(2).normal(size=pooled_size(shape)).astype(dtype)
+        _, winners = maximum(image_of(shape, dtype), shape)
+        for make, operands in ((kernels.max_pool2d_grad_calls, [dy, winners]),
+                               (kernels.avg_pool2d_grad_calls, [dy])):
+            expected = into_image(make, operands, shape, dtype)
+            with monkeypatch.context() as patch:
+                patch.setattr(tiles, "STREAM_BYTES", 0)
+                np.testing.assert_array_equal(into_image(make, operands, shape, dtype), expected)
 
 
 def test_large_windows_number_their_cells_in_int32() -> None:
