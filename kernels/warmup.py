@@ -39,13 +39,14 @@ FAMILIES = (
     "resize",
 )
 
-#: What training dense networks uses: these are compiled by default.
+#: What training dense and convolutional networks uses: these are compiled by default.
 COMMON = frozenset(
     """
     run_tape pool_worker pool_init fused load_runs
     identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
     squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
     matmul matvec reduce_sum reduce_max argmax
+    conv2d conv2d_filter_gradient turn_filters max_pool2d max_pool2d_winners max_pool2d_send
     softmax softmax_grad sparse_softmax_cross_entropy sparse_softmax_cross_entropy_grad softmax_cross_entropy
     softmax_cross_entropy_grad log_softmax log_softmax_grad
     copy_box fill take_rows one_hot

@@ -1,1 +1,1 @@
-"""Running: eager tensors, variables, tapes."""
+"""Running: eager tensors, tapes, graphs node by node."""

@@ -8,25 +8,28 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
+from minigraph import memory
 from minigraph.compile.program import Program
 from minigraph.dtypes import as_dtype
 from minigraph.graph import Graph, eagerly
 from minigraph.ops import dispatch
 from minigraph.ops.registry import OPS, Op
-from minigraph.run import memory, recording
-from minigraph.run.variable import Variable, memory_epoch
+from minigraph.run import recording
 from minigraph.spec import Spec, spec_of
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable, memory_epoch
 
 
 class EagerTensor(Tensor):
     """A tensor with numbers. Immutable: `numpy()` returns a copy."""
 
-    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits).
-    __slots__ = ("spec", "block", "address", "logits", "__weakref__")
+    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits),
+    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking).
+    __slots__ = ("spec", "block", "address", "logits", "_keras_mask", "__weakref__")
 
     def __init__(self, spec: Spec, block, address: int):
         self.spec, self.block, self.address = spec, block, address
@@ -160,7 +163,10 @@ def read_variable(variable: Variable) -> VariableRead:
 
 # ------------------------------------------------------------------------------------------------ executing
 
+#: Op, specs of its inputs and attributes -> its program, the oldest first.
 _programs: dict[tuple, Program] = {}
+#: So many are kept (about 25 KB each): a script that meets ever new shapes must not grow for ever.
+_MOST_PROGRAMS = 4096
 #: Open gradient tapes, innermost last: objects with `record(op, inputs, outputs, attrs)`.
 tapes: tuple = ()
 _tapes_lock = threading.Lock()
@@ -193,14 +199,16 @@ def _attr_key(value):
     return value
 
 
-def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
+def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[Tensor]:
     """Compute one op now; open tapes record it."""
-    tensors = [t if isinstance(t, EagerTensor) else VariableRead(t) for t in inputs]
+    # What is no eager tensor is a variable: symbolic tensors go to their graph.
+    tensors = [t if isinstance(t, EagerTensor) else VariableRead(cast("Variable", t)) for t in inputs]
     if op.stateful and recording.active is not None:
         recording.active.before_write(op, attrs)
     if op.eager_on_host:
         op.infer([t.spec for t in tensors], attrs)
-        outputs = [from_array(array) for array in op.reference([t.view() for t in tensors], attrs)]
+        arrays = op.reference([t.view() for t in tensors], attrs)
+        outputs: list[Tensor] = [from_array(array) for array in arrays]
         for tape in tapes:
             tape.record(op, tensors, outputs, attrs)
         return outputs
@@ -210,6 +218,8 @@ def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
         key = (op.name, *[t.spec for t in tensors])
     program = _programs.get(key)
     if program is None:
+        if len(_programs) >= _MOST_PROGRAMS:
+            _forget_oldest()
         program = _programs[key] = _single_op_program(op, tensors, attrs)
     blocks = program.run_addresses([t.address for t in tensors])
     outputs = [EagerTensor(spec, block, address)
@@ -220,14 +230,20 @@ def execute(op: Op, inputs: Sequence[Tensor], attrs: dict) -> list[EagerTensor]:
     return outputs
 
 
+def _forget_oldest() -> None:
+    """Make room for programs; whoever is running one of them keeps it until the call ends."""
+    _known.clear()
+    for key in list(_programs)[: len(_programs) - _MOST_PROGRAMS * 3 // 4]:
+        _programs.pop(key, None)
+
+
 #: (op, specs of its inputs) -> what `execute_known` needs of the program: its lock, operands, runner, control
-#: block,
-#: the type of the output's block, the output's spec.
+#: block, the type of the output's block, the output's spec, and the program, to keep it.
 _known: dict[tuple, tuple] = {}
 _addressof = ctypes.addressof
 
 
-def execute_known(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
+def execute_known(op: Op, inputs: Sequence[Tensor]) -> Tensor | None:
     """A call without attributes on one or two eager tensors of kinds seen before, in as few steps as Python
     allows.
 
@@ -240,7 +256,7 @@ def execute_known(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
         known = _known.get((op, x.spec, y.spec))
         if known is None:
             return _learn(op, inputs)
-        lock, operands, run, control, block_type, spec = known
+        lock, operands, run, control, block_type, spec, _ = known
         block = block_type()
         address = _addressof(block)
         with lock:
@@ -255,7 +271,7 @@ def execute_known(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
         known = _known.get((op, x.spec))
         if known is None:
             return _learn(op, inputs)
-        lock, operands, run, control, block_type, spec = known
+        lock, operands, run, control, block_type, spec, _ = known
         block = block_type()
         address = _addressof(block)
         with lock:
@@ -274,17 +290,19 @@ def execute_known(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
     return output
 
 
-def _learn(op: Op, inputs: Sequence[Tensor]) -> EagerTensor | None:
+def _learn(op: Op, inputs: Sequence[Tensor]) -> Tensor | None:
     """Execute a call and remember its program if `execute_known` can take the next one like it."""
     if op.eager_on_host or op.stateful:
         return None
     outputs = execute(op, inputs, {})
-    program = _programs[(op.name, *[t.spec for t in inputs])]
     if len(outputs) != 1:
         return None
+    # Another thread may have made it forgotten already.
+    program = _programs.get((op.name, *[t.spec for t in inputs]))
     spec = outputs[0].spec
-    if spec.nbytes <= memory.SMALL and program.is_plain:
-        _known[(op, *[t.spec for t in inputs])] = (*program.parts, memory.block_type(spec.nbytes), spec)
+    if program is not None and spec.nbytes <= memory.SMALL and program.is_plain:
+        kept = (*program.parts, memory.block_type(spec.nbytes), spec, program)
+        _known[(op, *[t.spec for t in inputs])] = kept
     return outputs[0]
 
 
@@ -305,3 +323,4 @@ def _single_op_program(op: Op, tensors: Sequence[EagerTensor], attrs: dict) -> P
 dispatch.execute_eagerly = execute
 dispatch.execute_known = execute_known
 dispatch.eager_tensor = from_array
+dispatch.read_variable = read_variable

@@ -15,8 +15,8 @@ import numpy as np
 from minigraph.graph import Graph, Node, Value, eagerly
 from minigraph.ops import dispatch
 from minigraph.run.eager import read_variable
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 
 class _Hooks(threading.local):
@@ -72,3 +72,6 @@ def interpret(graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node]
             if on_node is not None:
                 on_node(node, inputs, outputs)
     return known
+
+
+dispatch.interpret = interpret

@@ -9,8 +9,8 @@ import numpy as np
 from minigraph.graph import Graph, Node, Value
 from minigraph.ops import dispatch
 from minigraph.run.interpret import interpret
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 
 class _Found(Exception):

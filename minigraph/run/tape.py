@@ -33,10 +33,10 @@ from minigraph.graph import Graph, Value, current_graph
 from minigraph.ops.dispatch import import_tensor
 from minigraph.ops.state import variables_read
 from minigraph.run import eager
-from minigraph.run.variable import Variable
 from minigraph.spec import fits
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 
 class Call:
