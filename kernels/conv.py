@@ -27,6 +27,8 @@ _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
 # A band of padded input stays in the second-level cache, and so does what of the filters meets it.
 _BAND_BYTES, _FILTER_BYTES = 256 << 10, 48 << 10
+# Filters of more bytes leave it anyway; then a band may be so large, for so many pixels to share them.
+_LARGE_FILTERS, _LARGE_BAND, _BAND_PIXELS = 512 << 10, 4 << 20, 512
 # Rows of dy of a band of the filter gradient.
 _DY_BYTES = 128 << 10
 # Copying a strip of the filters pays from this many tiles on.
@@ -243,7 +245,8 @@ def conv2d(T):
         len(_SLOT))
     tile = microkernel.window_tile(T, LANES, ROWS, shape.vectors)
     copy = microkernel.copy_block(T, LANES)
-    padded_copy = _padded_copy(T)
+    fetch, padded_copy = microkernel.fetch_rows(), _padded_copy(T)
+    LINES = -(-COLUMNS * SIZE // _LINE)
     numbers = simd.view(_int64())
     MORE, STREAMS = ACCUMULATE, STREAM
 
@@ -324,6 +327,15 @@ def conv2d(T):
                         strip_row = COLUMNS * SIZE
                         copy(strip, w_row, w_block, strip_row, block_planes * depth, strip_columns)
                         strip = w_block
+                    # While these tiles are worked on, the next strip is fetched, some rows before each tile.
+                    next_step, next_left = plane * run + start, left + strip_columns
+                    if next_left >= end_filter:
+                        next_step, next_left = next_step + block_planes * depth, first_filter
+                    next_strip = a[W] + a[W_ORIGIN] + next_step * w_row + next_left * SIZE
+                    next_rows = min(a[BLOCK_PLANES] * a[BLOCK_DEPTH], planes * run - next_step)
+                    if a[COPY_W] == 0:
+                        next_rows = 0
+                    fetched = (next_rows + images * rows * tiles - 1) // (images * rows * tiles)
                     bias_now, scale_now = bias, scale
                     if bias != 0:
                         bias_now += left * SIZE
@@ -336,6 +348,10 @@ def conv2d(T):
                             target = out_band + m * a[OUT_IMAGE] + r * a[OUT_ROW] + left * SIZE
                             for i in range(tiles):
                                 pixels = low + (i < taller)
+                                if next_rows > 0:
+                                    fetch(next_strip, w_row, min(fetched, next_rows), LINES)
+                                    next_strip += fetched * w_row
+                                    next_rows -= fetched
                                 tile(cell, pixel, SIZE, offsets_at + plane * 8, block_planes, strip,
                                      strip_row, depth * strip_row, target, a[OUT_PIXEL], depth, bias_now,
                                      scale_now, mode, pixels, strip_columns)
@@ -363,16 +379,16 @@ def _even(size: int, most: int) -> int:
     return _ceil(size, max(1, _ceil(size, max(1, most))))
 
 
-def _band(windows: _Windows, size: int, direct: bool, most_rows: int) -> dict[str, int]:
+def _band(windows: _Windows, size: int, direct: bool, most_rows: int, most_bytes: int) -> dict[str, int]:
     """How many images or rows a band has, how wide it is, and its bytes of scratch."""
     columns = max(1, windows.covered(windows.columns, 1))
     row = columns * windows.channels * size
     image = windows.covered(windows.rows) * row
     images, rows = 1, windows.rows
-    if image <= _BAND_BYTES and windows.rows <= most_rows:
-        images = max(1, min(_BAND_BYTES // image, most_rows // windows.rows, windows.batch))
+    if image <= most_bytes and windows.rows <= most_rows:
+        images = max(1, min(most_bytes // image, most_rows // windows.rows, windows.batch))
     else:
-        fitting = (_BAND_BYTES // row - windows.spread[0]) // windows.stride[0] + 1
+        fitting = (most_bytes // row - windows.spread[0]) // windows.stride[0] + 1
         rows = _even(windows.rows, max(1, min(fitting, most_rows)))
     needed = max(images * image if images > 1 else 0, windows.covered(rows) * row)
     return {"band_images": images, "band_rows": rows, "band_columns": columns,
@@ -391,7 +407,13 @@ def _windows_call(windows: _Windows, x, w, out, bias, scale, activation: str | N
     x_bytes = windows.batch * windows.height * windows.width * windows.channels
     by_filters = windows.planes * windows.run * windows.filters > x_bytes and strips % parts == 0
     row_parts, filter_parts = (1, parts) if by_filters else (min(parts, all_rows), 1)
-    band = _band(windows, size, direct, most_rows=_ceil(all_rows, row_parts))
+    most_bytes = _BAND_BYTES
+    if windows.planes * windows.run * windows.filters * size > _LARGE_FILTERS * filter_parts:
+        # All filters are read again for every band: let it have enough pixels to be worth it.
+        row_bytes = windows.covered(windows.columns, 1) * windows.channels * size
+        worth_it = windows.covered(_ceil(_BAND_PIXELS, max(1, windows.columns))) * row_bytes
+        most_bytes = max(_BAND_BYTES, min(_LARGE_BAND, worth_it))
+    band = _band(windows, size, direct, _ceil(all_rows, row_parts), most_bytes)
     most_steps = max(1, _FILTER_BYTES // (tile.columns * size))
     if windows.run <= most_steps:
         block_depth = windows.run
@@ -722,7 +744,8 @@ def conv2d_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thread
     tiles = windows.planes * _ceil(windows.run, tile.rows)
     output_parts = max(1, min(threads, work // _PART_WORK, strips * tiles)) if shares == 1 else 1
     dy_row = shape.out_width * min(tile.columns, shape.filters) * size
-    band = _band(windows, size, direct, most_rows=max(1, min(_ceil(all_rows, shares), _DY_BYTES // dy_row)))
+    most_rows = max(1, min(_ceil(all_rows, shares), _DY_BYTES // dy_row))
+    band = _band(windows, size, direct, most_rows, _BAND_BYTES)
     pixels = max(band["band_images"] * shape.out_height if band["band_images"] > 1 else 0,
                  band["band_rows"]) * shape.out_width
     copy_dy = shape.filters > tile.columns and tiles >= _TILES_TO_COPY

@@ -402,6 +402,19 @@ def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, co
     builder.position_at_end(done)
 
 
+def fetch_rows():
+    """A Numba function `fetch(address, row, rows, lines)`: ask for the first `lines` cache lines of each row."""
+    def call(context, builder, address, row, rows, lines):
+        down = _Loop(builder, rows, [builder.inttoptr(address, _POINTER)])
+        with down as (start,):
+            along = _Loop(builder, lines, [start])
+            with along as (line,):
+                _prefetch(builder, line)
+                along.next = [builder.gep(line, [_I64(_LINE)])]
+            down.next = [builder.gep(start, [row])]
+    return _native(4, call)
+
+
 def copy_block(element: types.Type, lanes: int):
     """A Numba function `copy(source, source_row, target, target_row, rows, columns)`:
 
