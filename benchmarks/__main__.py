@@ -13,6 +13,9 @@ from benchmarks import inputs
 from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 
+#: Characters in a line of a report that goes to a file or a pipe: what the table needs.
+COLUMNS = 100
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the benchmarks asked for; 1 if a peer failed or computed something else, 2 for a wrong call."""
@@ -28,12 +31,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list workloads and peers, and stop")
     options = parser.parse_args(arguments)
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = COLUMNS
     if options.list:
         for row in WORKLOADS.values():
-            console.print(f"{row.name:18s} {row.group:15s} {row.description}", highlight=False)
+            console.print(f"{row.name:25s} {row.group:15s} {row.description}", highlight=False)
         for peer in PEERS.values():
             state = "installed" if peer.installed else "not installed"
-            console.print(f"{peer.name:18s} {'peer':15s} {state}", highlight=False)
+            console.print(f"{peer.name:25s} {'peer':15s} {state}", highlight=False)
         return 0
     known = {*WORKLOADS, *(row.group for row in WORKLOADS.values())}
     if unknown := [name for name in options.only if name not in known]:

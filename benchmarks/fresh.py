@@ -80,17 +80,19 @@ def peak_bytes() -> int:
 
 
 def _answer(peer: Peer, workload: Workload) -> int | str | None:
-    """Runs one step or epoch; the bytes beyond the data for PeakMemory, None where it does not apply."""
+    """Runs some steps or an epoch; the bytes beyond the data for PeakMemory, None where it does not apply."""
     match workload.task:
         case FirstStep(network, batch):
             if runner := peer.load().make(TrainStep(network, batch)):
                 runner.step()
                 return "trained"
-        case PeakMemory(network, samples, batch):
-            if runner := peer.load().make(FitEpoch(network, samples, batch)):
-                runner.step()
+        case PeakMemory(training, calls):
+            if runner := peer.load().make(training):
+                for _ in range(calls):
+                    runner.step()
                 peak = peak_bytes()
-                return peak - sum(array.nbytes for array in inputs.samples(network, samples))
+                count = training.samples if isinstance(training, FitEpoch) else training.batch
+                return peak - sum(array.nbytes for array in inputs.samples(training.network, count))
     return None
 
 

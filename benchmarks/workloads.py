@@ -10,8 +10,19 @@ from itertools import pairwise
 from math import prod
 from typing import Literal
 
-FLOAT32_BYTES = 4
-GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "jax", "jax-sync")
+from benchmarks.networks import C1, C2, DIGITS_CNN, MOBILENET, MOBILENET_V2, VGG16, ImageNetwork
+from benchmarks.operators import (
+    FLOAT32_BYTES,
+    BatchNormalize,
+    Conv2d,
+    ConvOperation,
+    DepthwiseConv2d,
+    Operator,
+    Pool2d,
+)
+
+GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "torch-nhwc", "jax", "jax-sync")
+TENSORFLOW_PEERS = ("tensorflow-graph", "tensorflow-xla", "keras-fit")
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,28 @@ class Network:
 class TrainStep:
     """Forward, loss, backward and Adam update on one batch that is already in the library's own tensors."""
 
-    network: Network
+    network: Network | ImageNetwork
     batch: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.network, ImageNetwork) and "mean" in dict(self.network.weights):
+            raise ValueError(f"{self.network.name} cannot train: it normalizes by averages that are given")
 
     @property
     def flops(self) -> int:
         return self.network.training_flops(self.batch)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The network's output for one batch of images that is already in the library's own tensors."""
+
+    network: ImageNetwork
+    batch: int
+
+    @property
+    def flops(self) -> int:
+        return self.network.forward_flops(self.batch)
 
 
 @dataclass(frozen=True)
@@ -153,16 +180,15 @@ class FirstStep:
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Peak memory of a fresh Python that imports the library and trains one epoch, less the data arrays."""
+    """Peak memory of a fresh Python that imports the library and trains, less the data arrays."""
 
-    network: Network
-    samples: int
-    batch: int
+    training: TrainStep | FitEpoch
+    calls: int
 
 
 Task = (
-    TrainStep | FitEpoch | MatMul | Elementwise | Reduction | AdamUpdate | EagerOp | ImportTime | FirstStep
-    | PeakMemory
+    TrainStep | FitEpoch | Forward | MatMul | Elementwise | Reduction | AdamUpdate | Operator | EagerOp
+    | ImportTime | FirstStep | PeakMemory
 )
 
 
@@ -170,8 +196,9 @@ Task = (
 class Target:
     """What is asked of minigraph.
 
-    `measure` is "speedup" (over the fastest of the peers named in `over`), "fma" or "triad" (fraction of that
-    ceiling), "seconds" or "bytes" (not more than `bound`; for the others, not less).
+    `measure` is "speedup" (over the fastest, or for memory the smallest, of the peers named in `over`), "fma"
+    or "triad" (fraction of that ceiling), "seconds" or "bytes" (not more than `bound`; for the others, not
+    less).
     """
 
     measure: Literal["speedup", "fma", "triad", "seconds", "bytes"]
@@ -209,7 +236,7 @@ def _training() -> list[Workload]:
     def step(network: Network, batch: int, speedup: float) -> Workload:
         shape = "-".join(map(str, network.widths))
         return Workload(
-            f"step-{network.name}", "training step", f"{shape}, batch {batch}, Adam",
+            f"step-{network.name}", "training step", f"{shape}, batch {batch}",
             TrainStep(network, batch), (Target("speedup", speedup, GRAPH_PEERS),),
         )
 
@@ -219,9 +246,25 @@ def _training() -> list[Workload]:
             FitEpoch(network, samples, batch), (Target("speedup", speedup, ("keras-fit",)),),
         )
 
+    def step_on_images(network: ImageNetwork, batch: int, speedup: float) -> Workload:
+        height, width, channels = network.image
+        return Workload(
+            f"step-{network.name}", "training step", f"{height}×{width}×{channels}, batch {batch}",
+            TrainStep(network, batch), (Target("speedup", speedup, GRAPH_PEERS),),
+        )
+
     return [
         step(B1, 10, 10.0), step(DIGITS, 64, 3.0), step(B4, 128, 1.5),
+        step_on_images(DIGITS_CNN, 32, 2.0), step_on_images(C1, 10, 1.5), step_on_images(C2, 16, 1.5),
         fit(B1, 1_890, 10, 20.0), fit(B4, 60_000, 128, 4.0),
+    ]
+
+
+def _forward() -> list[Workload]:
+    return [
+        Workload(f"forward-{network.name}", "forward pass", "224×224×3, batch 1", Forward(network, 1),
+                 (Target("speedup", speedup, GRAPH_PEERS),))
+        for network, speedup in ((VGG16, 1.2), (MOBILENET, 1.5), (MOBILENET_V2, 1.5))
     ]
 
 
@@ -265,6 +308,38 @@ def _bandwidth() -> list[Workload]:
     return rows
 
 
+CONV_OPERATIONS: tuple[ConvOperation, ...] = ("forward", "input-gradient", "filter-gradient")
+
+
+def _operators() -> list[Workload]:
+    """Operations on images: the large products by the ceiling of FMAs, all others by that of memory."""
+    rows = [
+        Workload(f"conv-{pixels}-{operation}", "convolution",
+                 f"3×3, {batch}×{pixels}×{pixels}, {channels} to {filters}",
+                 Conv2d(operation, batch, pixels, channels, filters), (Target("fma", 0.65),))
+        for batch, pixels, channels, filters in (
+            (8, 112, 32, 64), (8, 56, 64, 128), (8, 28, 128, 256), (32, 14, 256, 256))
+        for operation in CONV_OPERATIONS
+    ]
+    large = (16, 112, 64)
+    tasks: dict[str, tuple[str, DepthwiseConv2d | Pool2d | BatchNormalize]] = {
+        f"depthwise-{operation}": ("3×3 by channel", DepthwiseConv2d(operation, *large))
+        for operation in CONV_OPERATIONS
+    }
+    kinds: tuple[Literal["max", "average"], ...] = ("max", "average")
+    directions: tuple[Literal["forward", "gradient"], ...] = ("forward", "gradient")
+    tasks |= {f"{kind}-pool-{direction}": (f"{kind} of 2×2", Pool2d(kind, direction, *large))
+              for kind in kinds for direction in directions}
+    uses: tuple[Literal["training", "gradient", "inference"], ...] = ("training", "gradient", "inference")
+    tasks |= {f"batch-norm-{use}": ("64 channels", BatchNormalize(use, *large)) for use in uses}
+    rows += [
+        Workload(name, "layer in memory", f"{text}, {prod(task.x) * FLOAT32_BYTES / 1e6:.0f} MB", task,
+                 (Target("triad", 0.8),))
+        for name, (text, task) in tasks.items()
+    ]
+    return rows
+
+
 def _start_up() -> list[Workload]:
     rows = [
         Workload(f"eager-{task.operation}", "eager call", f"{task.operation} on 3×3", task,
@@ -274,13 +349,16 @@ def _start_up() -> list[Workload]:
     return [
         *rows,
         Workload("import", "start-up", "import of the library", ImportTime(), (Target("seconds", 1.0),)),
-        Workload("first-step", "start-up", "start to first step of B1, warm cache", FirstStep(B1, 10, False),
+        Workload("first-step", "start-up", "start to first step, warm cache", FirstStep(B1, 10, False),
                  (Target("seconds", 2.0),)),
-        Workload("first-step-cold", "start-up", "start to first step of B1, empty cache",
+        Workload("first-step-cold", "start-up", "start to first step, empty cache",
                  FirstStep(B1, 10, True), (Target("seconds", 25.0),)),
-        Workload("memory-B4", "memory", "peak of one B4 epoch beyond the data", PeakMemory(B4, 60_000, 128),
-                 (Target("bytes", 250e6),)),
+        Workload("memory-B4", "memory", "peak of one B4 epoch, less data",
+                 PeakMemory(FitEpoch(B4, 60_000, 128), 1), (Target("bytes", 250e6),)),
+        Workload("memory-C1", "memory", "peak of 3 steps of C1, less data", PeakMemory(TrainStep(C1, 10), 3),
+                 (Target("speedup", 1.0, TENSORFLOW_PEERS),)),
     ]
 
 
-WORKLOADS = {row.name: row for row in (*_training(), *_matmul(), *_bandwidth(), *_start_up())}
+WORKLOADS = {row.name: row for row in (
+    *_training(), *_forward(), *_matmul(), *_bandwidth(), *_operators(), *_start_up())}

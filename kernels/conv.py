@@ -121,7 +121,8 @@ class _Windows:
     @property
     def spread(self) -> tuple[int, int]:
         """Rows and columns of x from a window's first cell to its last."""
-        return tuple(max(0, taps - 1) * step + 1 for taps, step in zip(self.taps, self.step, strict=True))
+        rows, columns = (max(0, taps - 1) * step + 1 for taps, step in zip(self.taps, self.step, strict=True))
+        return rows, columns
 
     def covered(self, rows: int, axis: int = 0) -> int:
         """Rows (or columns) of x under `rows` neighbouring windows."""

@@ -403,7 +403,7 @@ def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, co
 
 
 def fetch_rows():
-    """A Numba function `fetch(address, row, rows, lines)`: ask for the first `lines` cache lines of each row."""
+    """A Numba function `fetch(address, row, rows, lines)`: ask for the first cache lines of each row."""
     def call(context, builder, address, row, rows, lines):
         down = _Loop(builder, rows, [builder.inttoptr(address, _POINTER)])
         with down as (start,):

@@ -40,9 +40,9 @@ from minigraph.graph import Graph, name_scope
 from minigraph.ops import *  # noqa: F403
 from minigraph.run import eager as _eager
 from minigraph.run.tape import GradientTape, UnconnectedGradients
-from minigraph.run.variable import Variable
 from minigraph.spec import TensorShape
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 __version__ = "0.1.0"
 

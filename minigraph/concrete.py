@@ -16,11 +16,11 @@ from minigraph.ops.state import variables_read
 from minigraph.run import eager, recording
 from minigraph.run.eager import EagerTensor
 from minigraph.run.interpret import interpret
-from minigraph.run.variable import Variable
 from minigraph.signature import TensorSpec
 from minigraph.spec import Spec
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 
 class ConcreteFunction:

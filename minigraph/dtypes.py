@@ -28,7 +28,7 @@ class DType:
     def __init__(self, name: str, numpy_type: type):
         self.name = name
         self.as_numpy_dtype = numpy_type
-        self.numpy_dtype = np.dtype(numpy_type)
+        self.numpy_dtype: np.dtype = np.dtype(numpy_type)
         self.size = self.numpy_dtype.itemsize
         kind = self.numpy_dtype.kind
         self.is_floating, self.is_bool, self.is_complex = kind == "f", kind == "b", kind == "c"

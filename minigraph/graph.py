@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from minigraph.errors import InvalidArgumentError
 from minigraph.source import SourceLine, user_line
@@ -21,8 +22,9 @@ class Value(Tensor):
     """A symbolic tensor: output `index` of `node`. It has a shape and a dtype but, until a run, no
     numbers."""
 
-    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits).
-    __slots__ = ("node", "index", "spec", "logits", "__weakref__")
+    #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits),
+    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking).
+    __slots__ = ("node", "index", "spec", "logits", "_keras_mask", "__weakref__")
 
     def __init__(self, node: Node, index: int, spec: Spec):
         self.node, self.index, self.spec = node, index, spec
@@ -51,7 +53,7 @@ class Value(Tensor):
     def __str__(self) -> str:
         return f'Tensor("{self.name}", shape={_shape_text(self.shape)}, dtype={self.dtype.name})'
 
-    def _no_number(self, wanted: str):
+    def _no_number(self, wanted: str) -> NoReturn:
         raise InvalidArgumentError(
             f"a symbolic tensor has no value yet, so {wanted} cannot be known while the graph is being built",
             where=f"tensor {self.name!r}",
@@ -268,6 +270,22 @@ class Graph:
         lines = [(node.text(), str(node.source) if sources and node.source else "") for node in self.nodes]
         width = min(max((len(left) for left, _ in lines), default=0), 88)
         return "\n".join(f"{left:<{width}}  # {right}" if right else left for left, right in lines)
+
+
+def needed_nodes(roots: Iterable[Value | Node], fed: Iterable[Value] = ()) -> list[Node]:
+    """The nodes that must run to compute `roots`, in graph order; values in `fed` need no computing."""
+    stop = {id(v) for v in fed}
+    found: dict[int, Node] = {}
+    waiting = [
+        r.node if isinstance(r, Value) else r for r in roots if not (isinstance(r, Value) and id(r) in stop)
+    ]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in found:
+            continue
+        found[id(node)] = node
+        waiting += [v.node for v in node.inputs if id(v) not in stop]
+    return sorted(found.values(), key=lambda n: n.order)
 
 
 class _Local(threading.local):

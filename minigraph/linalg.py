@@ -68,8 +68,9 @@ def norm(
     5.0
     """
     x = convert(tensor, name="tensor")
-    matrix = isinstance(axis, (list, tuple))
-    if matrix and len(axis) != 2:
+    axes = axis if isinstance(axis, (list, tuple)) else None
+    matrix = axes is not None
+    if axes is not None and len(axes) != 2:
         raise InvalidArgumentError("norm: a list of axes must name the two axes of a matrix", where="op norm",
                                    got=f"axis={axis}", wanted="None, an int, or two ints",
                                    fix="use an int for the norm of vectors")
@@ -91,11 +92,11 @@ def norm(
     if euclidean:
         return sqrt(reduce_sum(multiply(x, conj(x)), axis, keep), name)
     size = abs(x)
-    if matrix:
+    if axes is not None:
         # Largest column sum: over the rows first; largest row sum: over the columns first.
-        first, second = (axis[0], axis[1]) if ord == 1 else (axis[1], axis[0])
+        first, second = axes if ord == 1 else reversed(axes)
         largest = reduce_max(reduce_sum(size, first, keepdims=True), second, keepdims=True)
-        return largest if keep else squeeze(largest, list(axis), name)
+        return largest if keep else squeeze(largest, list(axes), name)
     if ord == 1:
         return reduce_sum(size, axis, keep, name)
     if ord == np.inf:

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigraph.compile.specialize import needed_nodes
 from minigraph.errors import UnsupportedError
-from minigraph.graph import Node, Value
+from minigraph.graph import Node, Value, needed_nodes
 from minigraph.ops.streams import Stream
-from minigraph.run.variable import Variable
+from minigraph.variable import Variable
 
 
 def import_tensorflow() -> Any:
@@ -41,7 +40,9 @@ class Lowered:
         variables: minigraph variable -> its tf.Variable, which starts with the same numbers.
     """
 
-    def __init__(self, function: Callable, variables: dict[int, Any], pairs: list[tuple[Variable, Any]]):
+    def __init__(
+        self, function: Callable, variables: dict[int, Any], pairs: list[tuple[Variable | Stream, Any]]
+    ):
         self.function, self._variables, self.pairs = function, variables, pairs
 
     def __call__(self, *inputs: Any) -> list[np.ndarray]:
@@ -64,9 +65,9 @@ def lower(fetches: Sequence[Value], feeds: Sequence[Value] = (), extra: Sequence
     tf = import_tensorflow()
     nodes = needed_nodes([*fetches, *extra], feeds)
     variables: dict[int, Any] = {}
-    pairs: list[tuple[Variable, Any]] = []
+    pairs: list[tuple[Variable | Stream, Any]] = []
 
-    def twin(variable: Variable) -> Any:
+    def twin(variable: Variable | Stream) -> Any:
         found = variables.get(id(variable))
         if found is None:
             found = variables[id(variable)] = tf.Variable(variable.numpy(), trainable=variable.trainable)
@@ -102,7 +103,7 @@ def _all_nodes(nodes: Sequence[Node]) -> list[Node]:
     return found
 
 
-def _swap(value: Any, twin: Callable[[Variable], Any]) -> Any:
+def _swap(value: Any, twin: Callable[[Variable | Stream], Any]) -> Any:
     """`value` with every variable in it replaced by its twin."""
     if isinstance(value, (Variable, Stream)):
         return twin(value)
@@ -124,7 +125,7 @@ def _walk(tf: Any, nodes: Sequence[Node], known: dict[int, Any], twin: Callable)
             known[id(value)] = tensor
 
 
-def lower_node(tf: Any, node: Node, inputs: Sequence[Any], twin: Callable[[Variable], Any]) -> list:
+def lower_node(tf: Any, node: Node, inputs: Sequence[Any], twin: Callable[[Variable | Stream], Any]) -> list:
     """One node's op on TensorFlow tensors; `twin` gives the tf.Variable that stands for a variable."""
     attrs = _swap(node.attrs, twin)
     attrs["_twin"] = twin

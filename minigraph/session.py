@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigraph.compile.program import Program, compile_graph
-from minigraph.compile.specialize import check_feed, needed_nodes
+from minigraph.compile.specialize import check_feed
 from minigraph.errors import (
     DTypeError,
     FailedPreconditionError,
@@ -25,14 +25,14 @@ from minigraph.errors import (
     UnsupportedError,
     did_you_mean,
 )
-from minigraph.graph import Graph, Node, Value, _local, current_graph, eagerly
+from minigraph.graph import Graph, Node, Value, _local, current_graph, eagerly, needed_nodes
 from minigraph.ops.elementwise import Elementwise
 from minigraph.ops.state import default_graph, reset_default_graph, variables_read
 from minigraph.run import eager, recording
 from minigraph.run.eager import EagerTensor
-from minigraph.run.variable import Variable
 from minigraph.spec import Spec, spec_of
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 __all__ = [
     "Group",
@@ -376,7 +376,7 @@ class Session:
                 owner._leave()
             for variable in self.graph.variables:
                 variable._array = self._values.get(id(variable), (variable, None))[1]
-            from minigraph.run.variable import memory_epoch
+            from minigraph.variable import memory_epoch
 
             memory_epoch.value += 1
             self.graph.session = self

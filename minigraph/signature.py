@@ -16,10 +16,10 @@ from minigraph.dtypes import as_dtype
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.ops.dispatch import convert
 from minigraph.run.eager import EagerTensor
-from minigraph.run.variable import Variable
 from minigraph.spec import Spec, fits, spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 
 class TensorSpec:

@@ -63,10 +63,14 @@ class Spec:
 
     __slots__ = ("shape", "dtype", "size", "nbytes")
 
+    #: Bytes of memory; there is no such attribute while a size is unknown.
+    nbytes: int
+
     def __init__(self, shape: TensorShape, dtype: DType):
         self.shape, self.dtype = shape, dtype
         self.size = shape.num_elements()
-        self.nbytes = None if self.size is None else self.size * dtype.size
+        if self.size is not None:
+            self.nbytes = self.size * dtype.size
 
     def __repr__(self) -> str:
         return describe(self.shape, self.dtype)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from minigraph.dtypes import DType
 from minigraph.spec import Spec, TensorShape
 
+if TYPE_CHECKING:
+    from minigraph.graph import Graph
+
 
 class Tensor:
     """Base of eager and symbolic tensors (and of variables, which read themselves)."""
@@ -20,8 +23,14 @@ class Tensor:
     __array_priority__ = 100
 
     spec: Spec
-    #: The graph that calls on this tensor are added to; None for tensors that are computed with at once.
-    graph = None
+    if TYPE_CHECKING:
+        # Symbolic tensors find it at their node, variables keep it: a type checker lets both stand for a
+        # property.
+        @property
+        def graph(self) -> Graph | None: ...
+    else:
+        #: The graph that calls on this tensor are added to; None for tensors that are computed with at once.
+        graph = None
 
     @property
     def shape(self) -> TensorShape:
@@ -118,4 +127,3 @@ def _install_unary(name: str, function: str) -> None:
 
 for _operator, _function in {"neg": "negative", "abs": "abs", "invert": "logical_not"}.items():
     _install_unary(f"__{_operator}__", _function)
-Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]

@@ -26,11 +26,11 @@ from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
 from minigraph.run import eager
 from minigraph.run.eager import EagerTensor
-from minigraph.run.variable import Variable
 from minigraph.signature import Signature, TensorSpec, difference, is_tensor_like, leaf_names
 from minigraph.spec import Spec, spec_of
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 __all__ = ["ConcreteFunction", "Function", "TensorSpec", "function"]
 

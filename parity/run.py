@@ -86,10 +86,11 @@ def _attempt(
 
 def _refuse_vacuous(result: Result, asked: Question, theirs: Numbers) -> None:
     """A comparison of nothing but zeros, or of NaN with NaN, shows nothing."""
-    if asked.case.vacuous or all(v.size == 0 for v in theirs.values):
+    values = [v for v in theirs.values if v is not None]
+    if asked.case.vacuous or all(v.size == 0 for v in values):
         return
     filled = all(a.size for a in asked.arrays)
-    if filled and all(v.dtype.kind == "f" and np.isnan(v).all() for v in theirs.values):
+    if filled and all(v.dtype.kind == "f" and np.isnan(v).all() for v in values):
         result.problems.append("  vacuous: every output is NaN")
     followed = [s for s, v in zip(asked.sources, asked.directions, strict=True) if v.size]
     zero = [s for s, g in zip(asked.sources, theirs.gradients, strict=True) if s in followed and not _any(g)]
@@ -108,7 +109,7 @@ def _judge(
     result: Result, way: str, asked: Question, ours: Numbers, theirs: Numbers, truths: list[Numbers]
 ) -> None:
     """Compare everything one way gave. The truths are float64 results that agree with each other to LOGIC."""
-    sums = result.case.sums
+    sums = asked.case.sums
     for k, (quantity, mine, other) in enumerate(zip(QUANTITIES, _parts(ours), _parts(theirs), strict=True)):
         exact = list(zip(*(_parts(truth)[k] for truth in truths), strict=True))
         whole = sums or quantity != "value"
@@ -118,13 +119,13 @@ def _judge(
             if quantity == "second":
                 # None and zeros say the same here; libraries differ in which they give.
                 a, b = _filled(a, b), _filled(b, a)
-                c = [_filled(t, a) for t in c]
+                c = tuple(_filled(t, a) for t in c)
             if a is None or b is None:
                 if (a is None) != (b is None):
                     result.problems.append(f"  {way}: {name} is {'None' if a is None else 'not None'}, "
                                            f"TensorFlow's is {'None' if b is None else 'not None'}")
                 continue
-            problem = _compare(result, quantity, whole, a, b, c)
+            problem = _compare(result, asked.case.slack, quantity, whole, a, b, c)
             if problem:
                 result.problems.append(f"  {way}: {name}: {problem}")
 
@@ -137,7 +138,7 @@ def _filled(array: np.ndarray | None, like: np.ndarray | None) -> np.ndarray | N
     return np.zeros_like(like) if array is None and like is not None else array
 
 
-def _compare(result: Result, quantity: str, whole: bool, ours: np.ndarray, theirs: np.ndarray,
+def _compare(result: Result, slack: float, quantity: str, whole: bool, ours: np.ndarray, theirs: np.ndarray,
              truths: Sequence[np.ndarray]) -> str:
     """What is wrong with one tensor, or ""."""
     op = result.case.op
@@ -164,7 +165,7 @@ def _compare(result: Result, quantity: str, whole: bool, ours: np.ndarray, their
     finite = np.isfinite(mine) & np.isfinite(other)
     worst, their_worst = mine[finite].max(initial=0.0), other[finite].max(initial=0.0)
     result.note(quantity, float(worst), float(their_worst))
-    limit = FACTOR * their_worst + few(op, quantity) + result.case.slack
+    limit = FACTOR * their_worst + few(op, quantity) + slack
     far = np.where(as_theirs, False, mine > limit)
     if not far.any():
         return ""

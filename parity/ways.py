@@ -22,7 +22,7 @@ from parity.libraries import minigraph, tensorflow
 class Numbers:
     """What one run gave. A gradient is None where no path leads to its input."""
 
-    values: list[np.ndarray]
+    values: list[np.ndarray | None]
     gradients: list[np.ndarray | None] = field(default_factory=list)
     seconds: list[np.ndarray | None] = field(default_factory=list)
 
@@ -121,8 +121,8 @@ def everything(tf: Any, asked: Question, layer: Any, inputs: Sequence[Any], extr
             loss = tf.add_n([tf.reduce_sum((y + y * y) * w) for y, w in zip(outputs, weights, strict=True)
                              if w is not None])
         first = [None if g is None else tf.convert_to_tensor(g) for g in inner.gradient(loss, sources)]
-        along = [tf.reduce_sum(g * v) for g, v in zip(first, directions, strict=True) if g is not None]
-        along = tf.add_n(along) if along and asked.case.second else None
+        terms = [tf.reduce_sum(g * v) for g, v in zip(first, directions, strict=True) if g is not None]
+        along = tf.add_n(terms) if terms and asked.case.second else None
     if along is None:
         return outputs, first, []
     second = [None if g is None else tf.convert_to_tensor(g) for g in outer.gradient(along, sources)]

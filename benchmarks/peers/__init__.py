@@ -1,4 +1,5 @@
-"""One file per library: how somebody who knows it well would run each workload, and nothing else.
+"""One file per library, and one for its work on images: how somebody who knows it well would run each
+workload, and nothing else.
 
 Each peer module offers `make(task) -> Runner | None` (None: the workload does not apply to it). A peer file
 imports its library at the top, so it is itself imported only in the process that runs it.
@@ -67,6 +68,7 @@ PEERS = {
         Peer("tensorflow-xla", "tensorflow_xla", "tensorflow"),
         Peer("keras-fit", "keras_fit", "keras"),
         Peer("torch", "torch_peer", "torch"),
+        Peer("torch-nhwc", "torch_nhwc", "torch"),
         Peer("jax", "jax_peer", "jax"),
         Peer("jax-sync", "jax_sync", "jax"),
     )

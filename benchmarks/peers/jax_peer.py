@@ -17,12 +17,15 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import inputs
-from benchmarks.peers import Runner
+from benchmarks.networks import ImageNetwork
+from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
+from benchmarks.peers import Runner, jax_images
 from benchmarks.workloads import (
     AdamUpdate,
     EagerOp,
     Elementwise,
     FitEpoch,
+    Forward,
     MatMul,
     Network,
     Reduction,
@@ -54,30 +57,35 @@ def start_of(parameters):
     return parameters, (jnp.zeros((), jnp.float32), zeros(parameters), zeros(parameters))
 
 
-def initial(network: Network):
-    """Training state of a network: parameters as a list of (kernel, bias), and Adam's moments."""
-    arrays = inputs.weights(network)
-    return start_of(list(zip(arrays[::2], arrays[1::2], strict=True)))
+def initial(network: Network | ImageNetwork):
+    """Training state of a network: parameters as a list, and Adam's moments."""
+    return start_of(inputs.weights(network))
 
 
-def loss_and_logits(parameters, x, y, one_hot: bool):
-    """Mean cross-entropy of a batch, and the logits."""
-    for kernel, bias in parameters[:-1]:
+def logits_of(network: Network | ImageNetwork, parameters, x):
+    """What the network makes of a batch."""
+    if isinstance(network, ImageNetwork):
+        return jax_images.apply(network.layers, iter(parameters), x)
+    for kernel, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
         x = jax.nn.relu(x @ kernel + bias)
-    kernel, bias = parameters[-1]
-    logits = x @ kernel + bias
+    return x @ parameters[-2] + parameters[-1]
+
+
+def loss_and_logits(parameters, x, y, network: Network | ImageNetwork):
+    """Mean cross-entropy of a batch, and the logits."""
+    logits = logits_of(network, parameters, x)
     log_probabilities = jax.nn.log_softmax(logits)
-    if one_hot:
+    if network.targets == "one-hot":
         losses = -jnp.sum(y * log_probabilities, axis=1)
     else:
         losses = -jnp.take_along_axis(log_probabilities, y[:, None], axis=1)
     return jnp.mean(losses), logits
 
 
-def train(network: Network, state, x, y):
+def train(network: Network | ImageNetwork, state, x, y):
     """One step on a batch: the new state, the loss before the update, and the logits."""
     parameters, moments = state
-    objective = partial(loss_and_logits, one_hot=network.targets == "one-hot")
+    objective = partial(loss_and_logits, network=network)
     (loss, logits), gradients = jax.value_and_grad(objective, has_aux=True)(parameters, x, y)
     return adam(parameters, gradients, moments, network.learning_rate), loss, logits
 
@@ -93,6 +101,10 @@ def make(task: Task) -> Runner | None:
             return _in_place(_expression(task), [jnp.array(array) for array in inputs.operands(task)])
         case AdamUpdate():
             return _adam_update(task)
+        case Forward():
+            return jax_images.forward(task)
+        case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
+            return _in_place(jax_images.expression(task), [jnp.array(a) for a in inputs.operands(task)])
         case EagerOp():
             a, b = map(jnp.array, inputs.operands(task))
             return Runner({

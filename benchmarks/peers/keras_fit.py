@@ -16,7 +16,8 @@ from collections.abc import Callable
 import keras
 
 from benchmarks import inputs
-from benchmarks.peers import Runner
+from benchmarks.networks import ImageNetwork
+from benchmarks.peers import Runner, keras_model
 from benchmarks.workloads import FitEpoch, Network, Task, TrainStep
 
 LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_crossentropy"}
@@ -44,13 +45,17 @@ def make(task: Task) -> Runner | None:
     return None
 
 
-def _model(network: Network) -> keras.Model:
-    hidden = [keras.layers.Dense(width, "relu") for width in network.widths[1:-1]]
-    model = keras.Sequential([keras.Input((network.widths[0],)), *hidden,
-                              keras.layers.Dense(network.widths[-1], "softmax")])
-    model.compile(optimizer=keras.optimizers.Adam(network.learning_rate), loss=LOSSES[network.targets],
-                  metrics=["accuracy"])
-    model.set_weights(inputs.weights(network))
+def _model(network: Network | ImageNetwork) -> keras.Model:
+    if isinstance(network, ImageNetwork):
+        model = keras_model.build(keras, network)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    else:
+        hidden = [keras.layers.Dense(width, "relu") for width in network.widths[1:-1]]
+        model = keras.Sequential([keras.Input((network.widths[0],)), *hidden,
+                                  keras.layers.Dense(network.widths[-1], "softmax")])
+        model.set_weights(inputs.weights(network))
+        loss = LOSSES[network.targets]
+    model.compile(optimizer=keras.optimizers.Adam(network.learning_rate), loss=loss, metrics=["accuracy"])
     model.optimizer.build(model.trainable_variables)
     return model
 

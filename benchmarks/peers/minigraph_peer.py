@@ -10,18 +10,21 @@ import os
 
 os.environ.setdefault("MINIGRAPH_QUIET", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import minigraph as tf
 from benchmarks import inputs
-from benchmarks.peers import Runner
+from benchmarks.networks import ImageNetwork
+from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
+from benchmarks.peers import Runner, minigraph_images
 from benchmarks.workloads import (
     AdamUpdate,
     EagerOp,
     Elementwise,
     FitEpoch,
+    Forward,
     MatMul,
     Network,
     Reduction,
@@ -37,8 +40,10 @@ LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_c
 def make(task: Task) -> Runner | None:
     """The task in minigraph."""
     match task:
-        case TrainStep():
-            return _train_step(task)
+        case TrainStep(ImageNetwork() as network, batch):
+            return minigraph_images.train_step(network, batch, _reset)
+        case TrainStep(Network() as network, batch):
+            return _train_step(network, batch)
         case FitEpoch():
             model = _model(task.network)
             x, y = inputs.samples(task.network, task.samples)
@@ -51,20 +56,24 @@ def make(task: Task) -> Runner | None:
             return _kernel(task)
         case AdamUpdate():
             return _adam_update(task)
+        case Forward():
+            return minigraph_images.forward(task)
+        case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
+            return minigraph_images.operator(task)
         case EagerOp():
             a, b = map(tf.constant, inputs.operands(task))
             return Runner({"add": lambda: a + b, "matmul": lambda: a @ b}[task.operation])
     return None
 
 
-def _train_step(task: TrainStep) -> Runner:
+def _train_step(network: Network, batch: int) -> Runner:
     """Forward, cross-entropy of the logits, gradients and Adam in one program."""
-    layers = len(task.network.widths) - 1
-    weights = [tf.Variable(array) for array in inputs.weights(task.network)]
-    optimizer = keras.optimizers.Adam(task.network.learning_rate)
+    layers = len(network.widths) - 1
+    weights = [tf.Variable(array) for array in inputs.weights(network)]
+    optimizer = keras.optimizers.Adam(network.learning_rate)
     optimizer.build(weights)
-    x, y = map(tf.constant, inputs.samples(task.network, task.batch))
-    one_hot = task.network.targets == "one-hot"
+    x, y = map(tf.constant, inputs.samples(network, batch))
+    one_hot = network.targets == "one-hot"
 
     @tf.function
     def step(x, y):
@@ -103,6 +112,10 @@ def _reset(variables: list) -> Callable[[], None]:
     return reset
 
 
+#: An op of a fused kernel: its name, its dtypes, the registers it reads, the one it writes.
+Step = tuple[str, Sequence[str], Sequence[int], int]
+
+
 def _scratch(nbytes: int) -> np.ndarray:
     return np.empty(nbytes, np.uint8)
 
@@ -115,20 +128,23 @@ def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
     from kernels.run import Prepared
     threads = thread_count()
     operands = inputs.operands(task)
+    out: np.ndarray
     match task:
         case MatMul():
+            a, b = operands
             out = np.zeros((task.rows, task.columns), np.float32)
-            calls = matmul_calls(*operands, out, 0, 1, task.rows, task.columns, task.inner, task.transpose_a,
+            calls = matmul_calls(a, b, out, 0, 1, task.rows, task.columns, task.inner, task.transpose_a,
                                  task.transpose_b, None, "float32", threads, _scratch)
         case Elementwise():
             out = np.zeros(task.size, np.float32)
             f = ("float32",)
-            steps = {
+            expressions: dict[str, list[Step]] = {
                 "add": [("add", f, (0, 1), 2)],
                 "relu": [("relu", f, (0,), 1)],
                 "exp": [("exp", f, (0,), 1)],
                 "multiply-add": [("mul", f, (0, 1), 3), ("add", f, (3, 2), 4)],
-            }[task.expression]
+            }
+            steps = expressions[task.expression]
             calls = fused_calls(
                 [(a, "float32", [1]) for a in operands],
                 [(out, "float32", steps[-1][3])],

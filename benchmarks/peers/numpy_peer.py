@@ -119,9 +119,9 @@ def _views(flat: Array, arrays: list[Array]) -> list[Array]:
 def make(task: Task) -> Runner | None:
     """The task ready to run, or None where it does not apply."""
     match task:
-        case TrainStep():
-            classifier = Classifier(task.network)
-            x, labels = _samples(task.network, task.batch)
+        case TrainStep(Network() as network, batch):
+            classifier = Classifier(network)
+            x, labels = _samples(network, batch)
             return Runner(lambda: classifier.train(x, labels)[0], classifier.reset)
         case FitEpoch():
             return _fit_epoch(task)

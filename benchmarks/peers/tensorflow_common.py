@@ -15,11 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import inputs
-from benchmarks.peers import Runner
+from benchmarks.networks import ImageNetwork
+from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
+from benchmarks.peers import Runner, tensorflow_images
 from benchmarks.workloads import (
     AdamUpdate,
     Elementwise,
     FitEpoch,
+    Forward,
     MatMul,
     Network,
     Reduction,
@@ -60,7 +63,7 @@ class Adam:
 class Classifier:
     """The weights of a network, its loss and its update."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network | ImageNetwork) -> None:
         self.network = network
         self.start = inputs.weights(network)
         self.variables = [tf.Variable(array) for array in self.start]
@@ -72,6 +75,8 @@ class Classifier:
         self.adam.reset()
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
+        if isinstance(self.network, ImageNetwork):
+            return tensorflow_images.apply(self.network.layers, iter(self.variables), x)
         for kernel, bias in zip(self.variables[:-2:2], self.variables[1:-2:2], strict=True):
             x = tf.nn.relu(tf.nn.bias_add(tf.matmul(x, kernel), bias))
         return tf.nn.bias_add(tf.matmul(x, self.variables[-2]), self.variables[-1])
@@ -103,13 +108,17 @@ def make(task: Task, jit_compile: bool) -> Runner | None:
             return Runner(lambda: call(*arguments))
         case AdamUpdate():
             return _adam_update(task, jit_compile)
+        case Forward():
+            return tensorflow_images.forward(task, jit_compile)
+        case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
+            return tensorflow_images.operator(task, jit_compile)
     return None
 
 
 def _train_step(task: TrainStep, jit_compile: bool) -> Runner:
     classifier = Classifier(task.network)
     x, y = map(tf.constant, inputs.samples(task.network, task.batch))
-    function = tf.function(lambda x, y: classifier.train(x, y)[0], jit_compile=jit_compile)
+    function = tf.function(lambda x, y: classifier.train(x, y)[0], autograph=False, jit_compile=jit_compile)
     step = function.get_concrete_function(x, y)
     return Runner(lambda: step(x, y).numpy(), classifier.reset)
 

@@ -12,12 +12,16 @@ from torch.nn import functional
 
 from benchmarks import inputs
 from benchmarks.machine import cores
-from benchmarks.peers import Runner
+from benchmarks.networks import ImageNetwork
+from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
+from benchmarks.peers import Runner, torch_images
+from benchmarks.peers.torch_images import NCHW, Layout
 from benchmarks.workloads import (
     AdamUpdate,
     EagerOp,
     Elementwise,
     FitEpoch,
+    Forward,
     MatMul,
     Network,
     Reduction,
@@ -37,9 +41,13 @@ class Classifier:
     one-hot.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.start = [torch.from_numpy(array) for array in inputs.weights(network)]
-        self.start[::2] = [kernel.T.contiguous() for kernel in self.start[::2]]
+    def __init__(self, network: Network | ImageNetwork, layout: Layout) -> None:
+        self.network, self.layout = network, layout
+        if isinstance(network, ImageNetwork):
+            self.start = torch_images.weights_of(network, layout)
+        else:
+            self.start = [torch.from_numpy(array) for array in inputs.weights(network)]
+            self.start[::2] = [kernel.T.contiguous() for kernel in self.start[::2]]
         self.parameters = [tensor.clone().requires_grad_() for tensor in self.start]
         self.adam = torch.optim.Adam(self.parameters, network.learning_rate, BETAS, EPSILON, fused=True)
 
@@ -51,54 +59,65 @@ class Classifier:
             for tensor in state.values():
                 tensor.zero_()
 
-    def loss_and_logits(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.network, ImageNetwork):
+            network = self.network
+            steps = torch_images.steps_of(network.layers, network.image, iter(self.parameters))
+            return torch_images.apply(steps, x, self.layout)
         for kernel, bias in zip(self.parameters[:-2:2], self.parameters[1:-2:2], strict=True):
             x = functional.linear(x, kernel, bias).relu_()
-        logits = functional.linear(x, self.parameters[-2], self.parameters[-1])
-        return functional.cross_entropy(logits, y), logits
+        return functional.linear(x, self.parameters[-2], self.parameters[-1])
 
     def train(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One step on a batch; the loss before the update, and the logits."""
-        loss, logits = self.loss_and_logits(x, y)
+        logits = self.logits(x)
+        loss = functional.cross_entropy(logits, y)
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
         return loss, logits
 
 
-def make(task: Task) -> Runner | None:
-    """The task run eagerly, or None where it does not apply."""
+def make(task: Task, layout: Layout = NCHW) -> Runner | None:
+    """The task run eagerly, images in the layout given; None where it does not apply."""
     match task:
         case TrainStep():
-            return _train_step(task)
+            return _train_step(task, layout)
         case FitEpoch():
             return _fit_epoch(task)
         case MatMul() | Elementwise() | Reduction():
             return Runner(_expression(task))
         case AdamUpdate():
             return _adam_update(task)
+        case Forward():
+            return torch_images.forward(task, layout)
+        case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
+            return torch_images.operator(task, layout)
         case EagerOp():
             a, b = map(torch.from_numpy, inputs.operands(task))
             return Runner({"add": lambda: a + b, "matmul": lambda: a @ b}[task.operation])
     return None
 
 
-def _train_step(task: TrainStep) -> Runner:
+def _train_step(task: TrainStep, layout: Layout) -> Runner:
     """One training step, its loss read on the host."""
-    classifier = Classifier(task.network)
-    x, y = _samples(task.network, task.batch)
+    classifier = Classifier(task.network, layout)
+    x, y = _samples(task.network, task.batch, layout)
     return Runner(lambda: classifier.train(x, y)[0].item(), classifier.reset)
 
 
-def _samples(network: Network, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Torch wants labels as int64."""
-    x, y = map(torch.from_numpy, inputs.samples(network, count))
+def _samples(network: Network | ImageNetwork, count: int,
+             layout: Layout) -> tuple[torch.Tensor, torch.Tensor]:
+    """Torch wants labels as int64, and images as [N,C,H,W]."""
+    x, y = inputs.samples(network, count)
+    x = torch_images.images_of(x, layout) if x.ndim == 4 else torch.from_numpy(x)
+    y = torch.from_numpy(y)
     return x, y.long() if network.targets == "labels" else y
 
 
 def _fit_epoch(task: FitEpoch) -> Runner:
-    classifier = Classifier(task.network)
-    x, y = _samples(task.network, task.samples)
+    classifier = Classifier(task.network, NCHW)
+    x, y = _samples(task.network, task.samples, NCHW)
     labels = y if task.network.targets == "labels" else y.argmax(1)
 
     def epoch() -> float:

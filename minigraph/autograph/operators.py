@@ -25,9 +25,9 @@ from minigraph.ops.branch import Branch, branch_graph
 from minigraph.ops.cond import cond, cond_of
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.while_loop import while_loop
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 
 def _is_symbolic(value: Any) -> bool:

@@ -61,14 +61,15 @@ def find_branches(emission: Emission, threads: int) -> list[Branches]:
     Programs with jumps are left alone: their instructions are found by position.
     """
     items = emission.items
-    if threads < 2 or any(not isinstance(item.what, Call) for item in items):
+    calls = [item.what for item in items if isinstance(item.what, Call)]
+    if threads < 2 or len(calls) < len(items):
         return []
     touched = [accesses(item) for item in items]
     # A place where a variable's value gets a second name must stay where it is.
     memory = [_memory(found) if _movable(item) and i not in emission.reads else None
               for i, (item, found) in enumerate(zip(items, touched, strict=True))]
-    cost = [estimated_ns(item.what, found) if m is not None else 0.0
-            for item, found, m in zip(items, touched, memory, strict=True)]
+    cost = [estimated_ns(call, found) if m is not None else 0.0
+            for call, found, m in zip(calls, touched, memory, strict=True)]
     found: list[Branches] = []
     start = 0
     while start < len(items):

@@ -15,6 +15,8 @@ from kernels.jit import Call
 from minigraph.graph import Graph, Node, Value
 
 ARENA, VARIABLE, CONSTANT, INPUT, OUTPUT = "arena", "variable", "constant", "input", "output"
+#: Stands for a position or offset that the planner has not filled in.
+UNPLANNED = -1
 
 
 class Buffer:
@@ -27,7 +29,7 @@ class Buffer:
         #: Name of the dtype it holds for good; "" where that depends on the value in it.
         self.dtype = dtype
         #: First and last instruction that uses it, and its place in the arena; filled in by the planner.
-        self.first, self.last, self.offset = None, None, None
+        self.first = self.last = self.offset = UNPLANNED
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} {self.size}B>"
@@ -194,6 +196,7 @@ class Emitter:
 
     def loop(self, start: Label) -> None:
         """Instructions from `start` to here may run again."""
+        assert start.position is not None, "a loop starts at a label that was placed"
         self.emission.loops.append((start.position, len(self.emission.items)))
 
     def rename(self, old: Ref, new: Ref) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minigraph.compile.emit import Ref
 from minigraph.graph import Graph, Node, Value
 from minigraph.ops.elementwise import Elementwise, broadcast_strides
 from minigraph.ops.fused_convolution import FusedConv2d
@@ -32,11 +33,11 @@ class Fused(Op):
         members: list[Node] = node.attrs["members"]
         shape = node.attrs["shape"]
         registers: dict[int, int] = {}
-        inputs = []
+        inputs: list[tuple[Ref, str, Sequence[int]]] = []
         for value, outside in zip(node.inputs, node.attrs["outside"], strict=True):
             registers[id(outside)] = len(inputs)
             inputs.append((emitter.ref(value), value.dtype.name, broadcast_strides(value.shape, shape)))
-        steps = []
+        steps: list[tuple[str, Sequence[str], Sequence[int], int]] = []
         for member in members:
             name, dtypes = member.op.micro(member)
             operands = tuple(registers[id(v)] for v in member.inputs)

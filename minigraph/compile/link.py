@@ -17,6 +17,7 @@ from minigraph.compile.branches import prove_branches
 from minigraph.compile.emit import ARENA, CONSTANT, INPUT, VARIABLE, Emission, Item, Jump, Ref
 from minigraph.compile.plan import MemoryPlan
 from minigraph.compile.prove import LinkError, prove
+from minigraph.variable import Variable
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Linked:
     #: (index of a word in `blocks`, operand number): inputs first, then outputs.
     patches: np.ndarray
     #: (variable, indices of words in `blocks`, offsets): refreshed when a variable's memory moves.
-    variable_words: list[tuple[object, list[tuple[int, int]]]]
+    variable_words: list[tuple[Variable, list[tuple[int, int]]]]
     #: Words of `rows` holding a variable's address (conditional jumps on variables).
     constants: list[np.ndarray]
     positions: dict[int, Item]
@@ -55,7 +56,7 @@ def link(emission: Emission, plan: MemoryPlan) -> Linked:
     side_by_side = sum(b.end - b.start for b in emission.branches)
     rows = np.zeros((max(len(emission.items), 1) + side_by_side, tape.WORDS), np.int64)
     patches: list[tuple[int, int]] = []
-    variable_words: dict[int, tuple[object, list[tuple[int, int]]]] = {}
+    variable_words: dict[int, tuple[Variable, list[tuple[int, int]]]] = {}
     constants: list[np.ndarray] = []
     blocks_address, arena_address = blocks.ctypes.data, arena.ctypes.data
     first_output = len(emission.inputs)

@@ -166,7 +166,8 @@ class Program:
         try:
             if code > 0:
                 raise self._kernel_error(item, code)
-            call: HostCall = item.what
+            call = item.what
+            assert isinstance(call, HostCall), "only host instructions stop the tape without an error"
             arrays = [self._array(ref, value) for ref, value in call.inputs]
             results = call.function(arrays)
             for (ref, value), result in zip(call.outputs, results or (), strict=True):
@@ -202,8 +203,7 @@ class Program:
         if buffer.kind == VARIABLE:
             return buffer.owner.array
         slot = buffer.owner if buffer.kind == INPUT else len(self.input_specs) + buffer.owner
-        memory = (ctypes.c_char * max(spec.nbytes, 1)).from_address(self._operands[slot])
-        return np.frombuffer(memory, spec.dtype.numpy_dtype, spec.size).reshape(spec.shape)
+        return as_array((ctypes.c_char * max(spec.nbytes, 1)).from_address(self._operands[slot]), spec)
 
     # -- text
     @property

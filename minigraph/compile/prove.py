@@ -147,8 +147,7 @@ def _allowed(place: str, access: Access, plan: MemoryPlan) -> None:
     start, end = access.offset, access.offset + access.size
     if start < 0 or end < start or end > buffer.size:
         raise LinkError(f"{place} touches bytes {start}..{end} of {buffer}")
-    if buffer.kind == ARENA and not (buffer.offset is not None and 0 <= buffer.offset
-                                     and buffer.offset + buffer.size <= plan.arena_bytes):
+    if buffer.kind == ARENA and not 0 <= buffer.offset <= plan.arena_bytes - buffer.size:
         raise LinkError(
             f"{place}: {buffer} at {buffer.offset} lies outside the arena of {plan.arena_bytes} bytes"
         )
@@ -324,5 +323,5 @@ def _where(access: Access) -> tuple[object, int]:
     buffer = access.ref.buffer
     if buffer.kind != ARENA:
         return id(buffer), access.offset
-    assert buffer.offset is not None, "_allowed refused buffers without a place"
+    assert buffer.offset >= 0, "_allowed refused buffers without a place"
     return ARENA, buffer.offset + access.offset

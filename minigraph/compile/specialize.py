@@ -76,8 +76,10 @@ def specialize(
         copy.name = node.name
         for out, fresh in zip(node.outputs, copy.outputs, strict=True):
             mapped.setdefault(id(out), fresh)
-        if node.op.name == "const" and specs[0].size <= _FOLDED_ELEMENTS:
-            known[id(copy.outputs[0])] = np.asarray(node.attrs["value"])
+        if node.op.name == "const":
+            array = np.asarray(node.attrs["value"])
+            if array.size <= _FOLDED_ELEMENTS:
+                known[id(copy.outputs[0])] = array
     _drop_unneeded(new, [mapped[id(v)] for v in fetches], extra)
     return new, mapped
 
@@ -112,10 +114,10 @@ def _fold(node: Node, attrs: dict, inputs: Sequence[Value], specs: Sequence[Spec
         return None
     if inputs and all(position in node.op.shape_only for position in range(len(inputs))):
         arrays = [np.broadcast_to(np.zeros((), v.dtype.numpy_dtype), v.shape) for v in inputs]
-    elif all(v is not None for v in values):
-        arrays = list(values)
     else:
-        return None
+        arrays = [array for array in values if array is not None]
+        if len(arrays) < len(values):
+            return None
     return [
         np.asarray(a, s.dtype.numpy_dtype)
         for a, s in zip(node.op.reference(arrays, attrs), specs, strict=True)

@@ -56,6 +56,10 @@ class Dataset:
     [[10.0, 20.0], [30.0]]
     """
 
+    #: On datasets of image folders: the names of the classes (None without labels), and the files.
+    class_names: list[str] | None
+    file_paths: list[str]
+
     def __init__(self, kind: str, element_spec: Any, count: int, elements: _Pass):
         self._kind, self._element_spec, self._count, self._elements = kind, element_spec, count, elements
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, Value, eagerly
+from minigraph.memory import allocate
 from minigraph.ops.dispatch import convert
 from minigraph.run.eager import EagerTensor, from_array
-from minigraph.run.memory import allocate
-from minigraph.run.variable import Variable
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 from minigraph.tracing import Function, TensorSpec
 from minigraph.tree import flatten, map_structure, pack_like
+from minigraph.variable import Variable
 
 #: An element as datasets pass it on: its tensors, in the order of `tree.flatten`.
 Flat = tuple[EagerTensor, ...]

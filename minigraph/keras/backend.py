@@ -59,9 +59,9 @@ from minigraph.ops import (
 )
 from minigraph.ops.dispatch import convert
 from minigraph.run.eager import EagerTensor
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import map_structure
+from minigraph.variable import Variable
 
 _uids: dict[str, int] = {}
 

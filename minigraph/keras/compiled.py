@@ -149,7 +149,8 @@ class CompiledLoss:
             used.sort(key=lambda i: order.index(outputs.names[i]))
         if len(used) > 1:
             self._tracker_of = {
-                i: metrics_module.Mean(name=f"{outputs.names[i] or functions[i].name}_loss") for i in used
+                i: metrics_module.Mean(name=f"{outputs.names[i] or function.name}_loss")
+                for i in used if (function := functions[i]) is not None
             }
             self.trackers = list(self._tracker_of.values())
         self._functions = functions
@@ -231,6 +232,7 @@ class CompiledMetrics(metrics_module.Metric):
             for prefix, group, y, p in zip(prefixes, per_output, targets, outputs.tensors, strict=True)
         ]
 
+    # One metric stands for many, so what it gives is a dict.
     def result(self) -> dict[str, Any]:  # type: ignore[override]
         """Name -> result; a name that is taken gets `weighted_` before or a number behind it."""
         results: dict[str, Any] = {}

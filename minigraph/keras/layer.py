@@ -7,7 +7,9 @@ which is the order of `weights`. It knows nothing of training.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,15 +28,16 @@ from minigraph.errors import (
 from minigraph.graph import Graph, current_graph, eagerly
 from minigraph.keras import config, initializers, regularizers
 from minigraph.keras.arguments import refuse_unknown
+from minigraph.keras.masking import found_mask, keep_mask, masks_of, pass_on
 from minigraph.keras.metrics import Metric
 from minigraph.keras.naming import automatic_name, unique_name
 from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
 from minigraph.ops.dispatch import convert
 from minigraph.ops.registry import OPS
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, map_structure, pack_like
+from minigraph.variable import Variable
 
 #: What is made into a tensor when a layer is called on it.
 _ARRAYS = (np.ndarray, np.generic, float, int)
@@ -74,7 +77,8 @@ class Layer:
     """
 
     is_input = False
-    #: Counts as a layer in `model.layers` and in summaries (operators on KerasTensors do not).
+    #: Whether masks of its input go on to its output, as `compute_mask` says; a class that defines
+    #: `compute_mask` says yes by that.
     supports_masking = False
 
     def __init__(
@@ -89,7 +93,7 @@ class Layer:
     ):
         if "input_shape" in kwargs:
             shape = kwargs.pop("input_shape")
-            self._given_input_shape = (None, *tuple(shape))
+            self._given_input_shape: tuple | None = (None, *tuple(shape))
         elif "input_dim" in kwargs:
             self._given_input_shape = (None, kwargs.pop("input_dim"))
         else:
@@ -112,18 +116,19 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = True
         if "build" in cls.__dict__ and cls.__dict__["build"] is not Layer.build:
             own = cls.__dict__["build"]
 
+            @functools.wraps(own)
             def build(self, *args, _own=own, **named):
                 with _Call(self):
                     result = _own(self, *args, **named)
                 self.built = True
                 return result
 
-            build.__doc__, build.__name__ = own.__doc__, "build"
-            build.__wrapped__ = own
-            cls.build = build
+            cls.build = build  # type: ignore[method-assign]  # the subclass's own, told where it is called
 
     # -- attributes that hold weights
     def __setattr__(self, name: str, value: Any) -> None:
@@ -333,6 +338,14 @@ class Layer:
             kwargs.pop("training", None)
         elif training is not None:
             kwargs["training"] = training
+        if self._wants("mask") and kwargs.get("mask") is None:
+            mask = found_mask([*args, *kwargs.values()])
+            if mask is not None:
+                kwargs["mask"] = mask
+        # Looked up before the call, which may change what its inputs carry.
+        masks = kwargs.get("mask")
+        if masks is None and args:
+            masks = masks_of(args[0])
         graph = current_graph()
         try:
             with _Call(self, training):
@@ -348,7 +361,20 @@ class Layer:
             self._call_losses = [
                 self.activity_regularizer(x) / ops.cast(ops.shape(x)[0], x.dtype) for x in flatten(outputs)
             ]
+        if args:
+            self._pass_mask_on(args[0], outputs, masks)
         return outputs
+
+    def _pass_mask_on(self, inputs, outputs, masks) -> None:
+        """Leave the masks of the inputs on the outputs; a subclass may have none to do with masks."""
+        pass_on(self, inputs, outputs, masks)
+
+    def compute_mask(self, inputs, previous_mask=None) -> Any:
+        """The mask of the output, for inputs with the mask `previous_mask`: the same one.
+
+        Called where `supports_masking` is set. May return None (no mask), or a nest for several outputs.
+        """
+        return previous_mask
 
     def _check_types(self, args: tuple) -> None:
         """Positional arguments are tensors."""
@@ -378,7 +404,7 @@ class Layer:
         if isinstance(value, Tensor):
             # Floats are brought to the layer's dtype, as Keras does.
             if self.autocast and value.dtype.is_floating and value.dtype.name != self.dtype:
-                return ops.cast(value, self.dtype)
+                return keep_mask(ops.cast(value, self.dtype), value)
             return value
         if isinstance(value, _ARRAYS):
             array = np.asarray(value)
@@ -462,6 +488,9 @@ class Layer:
         call.outputs = leaves
         call.structure = pack_like(specs, leaves)
         self.calls.append(call)
+        if args:
+            masks = kwargs.get("mask")
+            self._pass_mask_on(args[0], call.structure, masks_of(args[0]) if masks is None else masks)
         return call.structure
 
     def _output_specs(self, args: tuple, kwargs: dict) -> Any:
@@ -563,7 +592,7 @@ class Layer:
                 wanted="a built layer",
                 fix="call it on an input first, or give the model an Input",
             )
-        return sum(v.spec.size for v in self.weights)
+        return sum(math.prod(v.shape) for v in self.weights)
 
     # -- where it stands in a model
     def _one_call(self, what: str) -> LayerCall:

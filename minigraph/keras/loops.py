@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class Loop:
                 # Traced before noted: the first trace makes variables.
                 step = self.model._steps.on_batch(self.kind, nest)
                 arrays = flatten(nest)
-                self._rewind.note(lambda nest=nest: [nest], sum(a.nbytes for a in arrays))
+                self._rewind.note(partial(list, [nest]), sum(a.nbytes for a in arrays))
                 logs = _as_logs(step.run(arrays))
             count += 1
             if count % per_hook == 0:

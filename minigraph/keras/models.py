@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from minigraph.errors import (
     FailedPreconditionError,
@@ -17,6 +17,7 @@ from minigraph.keras import model_config
 from minigraph.keras.layer import Layer, _Call
 from minigraph.keras.layers.core import InputLayer
 from minigraph.keras.layers.operation import Operation
+from minigraph.keras.masking import has_mask, keep_mask, set_mask
 from minigraph.keras.summary import print_summary
 from minigraph.keras.symbolic import KerasTensor, LayerCall, calls_between, layers_between
 from minigraph.keras.training import Trainer
@@ -41,7 +42,7 @@ class Model(Trainer, Layer):
             # A subclass that is given inputs and outputs is a functional model with methods of its own.
             own = type(self)
             self.__class__ = type(own.__name__, (own, Functional), {"__module__": own.__module__})
-            Functional.__init__(self, *args, **kwargs)
+            Functional.__init__(cast("Functional", self), *args, **kwargs)
             return
         if args or "inputs" in kwargs or "outputs" in kwargs:
             raise InvalidArgumentError(
@@ -57,7 +58,7 @@ class Model(Trainer, Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers directly inside."""
-        return [child for child in self._children() if isinstance(child, Layer)]
+        return self._layers_inside()
 
     @layers.setter
     def layers(self, _):
@@ -66,6 +67,9 @@ class Model(Trainer, Layer):
             where=f"model {self.name!r}",
             fix="use another attribute name for your list of layers",
         )
+
+    def _layers_inside(self) -> list[Layer]:
+        return [child for child in self._children() if isinstance(child, Layer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or position."""
@@ -94,7 +98,7 @@ class Model(Trainer, Layer):
             where=f"model {self.name!r}",
             got=repr(name),
             wanted="a layer of the model",
-            fix=did_you_mean(name, [layer.name for layer in self.layers]),
+            fix=did_you_mean(str(name), [layer.name for layer in self.layers]),
         )
 
     def summary(
@@ -194,8 +198,7 @@ class Functional(Model):
         found.update((id(c), c) for c in super()._children())
         return list(found.values())
 
-    @property
-    def layers(self) -> list[Layer]:
+    def _layers_inside(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, Operation)]
 
     @property
@@ -212,6 +215,9 @@ class Functional(Model):
 
     def call(self, inputs, training=None, mask=None):
         given = self._match_inputs(inputs)
+        for value, own in zip(given, flatten(mask) if has_mask(mask) else (), strict=False):
+            if own is not None:
+                set_mask(value, own)
         known = {id(tensor): value for tensor, value in zip(self.inputs, given, strict=True)}
 
         def real(x):
@@ -255,7 +261,7 @@ class Functional(Model):
     def _fit_input(self, value: Any, tensor: KerasTensor) -> Any:
         from minigraph import ops
 
-        shape, wanted = tuple(value.shape), tensor.shape
+        given, shape, wanted = value, tuple(value.shape), tensor.shape
         if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
             value = ops.expand_dims(value, -1)
             shape = tuple(value.shape)
@@ -271,7 +277,7 @@ class Functional(Model):
                 )
         if value.dtype.name != tensor.dtype:
             value = ops.cast(value, tensor.dtype)
-        return value
+        return value if value is given else keep_mask(value, given)
 
     def _does_not_fit(self, tensor: KerasTensor, got: str, wanted: str) -> None:
         shape = ", ".join(
@@ -307,7 +313,10 @@ class Sequential(Model):
     """
 
     def __init__(
-        self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None
+        self,
+        layers: Sequence[Layer | KerasTensor] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
     ):
         Layer.__init__(self, name=name)
         Trainer.__init__(self)
@@ -358,7 +367,8 @@ class Sequential(Model):
                 fix="put Input at the beginning",
             )
         if not self._layers and not layer.is_input:
-            shape = layer._given_input_shape or (layer.input_shape if isinstance(layer, Functional) else None)
+            drawn = layer._functional if isinstance(layer, Sequential) else layer
+            shape = layer._given_input_shape or (drawn.input_shape if isinstance(drawn, Functional) else None)
             if shape is not None:
                 self._layers.append(InputLayer(batch_shape=shape))
         self._layers.append(layer)
@@ -385,8 +395,9 @@ class Sequential(Model):
 
     def _redraw(self) -> None:
         """Draw the model as far as its input is known."""
-        if self._layers and self._layers[0].is_input:
-            self._draw(self._layers[0].batch_shape)
+        first = self._layers[0] if self._layers else None
+        if isinstance(first, InputLayer):
+            self._draw(first.batch_shape)
         self._forget_programs()
 
     def _draw(self, batch_shape: Sequence[int | None]) -> None:
@@ -420,8 +431,7 @@ class Sequential(Model):
         found.update((id(c), c) for c in super()._children() if c is not self.__dict__.get("_functional"))
         return list(found.values())
 
-    @property
-    def layers(self) -> list[Layer]:
+    def _layers_inside(self) -> list[Layer]:
         return [layer for layer in self._layers if not layer.is_input]
 
     def get_config(self) -> dict:
@@ -435,7 +445,7 @@ class Sequential(Model):
 
     def call(self, inputs, training=None, mask=None):
         if self._functional is not None:
-            return self._functional.call(inputs, training=training)
+            return self._functional.call(inputs, training=training, mask=mask)
         if not self._layers:
             raise FailedPreconditionError(
                 f"model {self.name!r} has no layers",

@@ -15,8 +15,8 @@ import numpy as np
 
 from minigraph.keras.steps import Steps
 from minigraph.run.nan_search import bad_number, first_non_finite
-from minigraph.run.variable import Variable
 from minigraph.tree import flatten
+from minigraph.variable import Variable
 
 #: A copy of the state is taken again after this many times the time it took.
 _PERIODS = 100

@@ -21,8 +21,8 @@ from minigraph.keras.arguments import refuse_unknown
 from minigraph.keras.naming import automatic_name
 from minigraph.ops.dispatch import convert
 from minigraph.ops.streams import seed_next
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 #: Seeds are brought below this before TensorFlow's generator takes them.
 _SEED_LIMIT = 2**31 - 2

@@ -18,13 +18,13 @@ from minigraph.dtypes import as_dtype, int64
 from minigraph.errors import InvalidArgumentError
 from minigraph.graph import Graph, Value
 from minigraph.keras.data_adapter import ArrayData
+from minigraph.memory import as_array
 from minigraph.ops import dataflow
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
-from minigraph.run.memory import as_array
-from minigraph.run.variable import Variable
 from minigraph.spec import Spec, spec_of
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 #: Seconds of native work after which progress is shown and a keyboard interrupt is seen.
 _SLICE_SECONDS = 0.1
@@ -60,7 +60,7 @@ class Trace:
                 values = [dataflow.take_rows(value, order, self.position, batch) for value in self.inputs]
                 self.inputs.append(order)
             self.result = step(pack_like(nest, values))
-            if self.position is not None:
+            if rows is not None:
                 dataflow.advance(self.position, rows[1])
 
     def _placeholder(self, spec: Spec, name: str) -> Value:
@@ -70,7 +70,8 @@ class Trace:
         """The program of the step; with `results` it also gives what the step returned."""
         structure = self.result if results else {}
         fetches = [import_tensor(self.graph, convert(leaf)) for leaf in flatten(structure)]
-        effects = [] if self.kind == "predict" else [n for n in self.graph.nodes if n.op.stateful]
+        # In a prediction too: a stateful layer keeps its state, a recurrent one draws its dropout masks.
+        effects = [n for n in self.graph.nodes if n.op.stateful]
         return Step(compile_graph(self.graph, fetches, self.inputs, effects), structure, self)
 
 
@@ -97,7 +98,9 @@ class Step:
 
     def run_from(self, row: int, arrays: Sequence[np.ndarray], repeat: int) -> Any:
         """`repeat` steps over arrays, the first batch starting at `row` of the order."""
-        self.trace.position.set_array(np.int64(row))
+        position = self.trace.position
+        assert position is not None, "a step over arrays has a position"
+        position.set_array(np.asarray(row, np.int64))
         started = time.perf_counter()
         result = self.run(arrays, repeat)
         seconds = (time.perf_counter() - started) / repeat

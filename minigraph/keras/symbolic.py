@@ -7,7 +7,7 @@ model is the record between its inputs and its outputs. It knows nothing of grap
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from minigraph.dtypes import as_dtype
 from minigraph.errors import InvalidArgumentError
@@ -30,6 +30,8 @@ class KerasTensor:
         self.spec = spec_of(tuple(shape), as_dtype(dtype))
         self.name = name or automatic_name("keras_tensor")
         self.call, self.index = call, index
+        #: Which steps count, as a tensor of the model too (see minigraph.keras.masking).
+        self._keras_mask: KerasTensor | None = None
 
     @property
     def shape(self):
@@ -45,6 +47,8 @@ class KerasTensor:
 
     @property
     def _keras_history(self):
+        if self.call is None:
+            raise AttributeError(f"KerasTensor {self.name!r} is the result of no layer call")
         return self.call.layer, self.call.number, self.index
 
     def __repr__(self) -> str:
@@ -53,7 +57,7 @@ class KerasTensor:
             f"name={self.name}>"
         )
 
-    def _no_numbers(self, wanted: str):
+    def _no_numbers(self, wanted: str) -> NoReturn:
         raise InvalidArgumentError(
             f"a KerasTensor has no numbers, so it cannot give {wanted}",
             where=f"KerasTensor {self.name!r}",
@@ -124,8 +128,6 @@ def _install() -> None:
 
 
 _install()
-# Comparing with != made it forget how to be found in sets.
-KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign, assignment]
 
 
 class LayerCall:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,15 +40,22 @@ from minigraph.keras.training_arguments import (
     refuse,
 )
 from minigraph.run.tape import GradientTape
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
+from minigraph.variable import Variable
 
 #: The parts of a step that, as long as nobody overrides them, only return the metrics' results.
 _OWN_RESULTS = ("compute_metrics", "get_metrics_result")
 
 
-class Trainer:
+if TYPE_CHECKING:
+    # It is mixed into a layer, and uses what a layer has.
+    from minigraph.keras.layer import Layer
+else:
+    Layer = object
+
+
+class Trainer(Layer):
     """The part of a model that trains it. Mixed into `Model`."""
 
     def __init__(self):
@@ -309,6 +316,7 @@ class Trainer:
         if isinstance(data, BatchData):
             data.begin()
         batch = checked_batch_size(batch_size, data, where)
+        validation: ArrayData | BatchData | None
         if validation_split and validation_data is None:
             if not isinstance(data, ArrayData):
                 raise UnsupportedError(
@@ -371,7 +379,8 @@ class Trainer:
         self, loop: Loop, data: ArrayData | BatchData, passes: Passes | None, batch: int, steps: int | None
     ) -> tuple[dict, int]:
         """Logs of an epoch, and how many steps it had."""
-        if isinstance(data, ArrayData) and passes is not None:
+        if isinstance(data, ArrayData):
+            assert passes is not None, "arrays are gone through in passes"
             order, first, count = passes.epoch()
             return loop.over_arrays(data, batch, order, first, count), count
         logs, done = loop.over_batches(data.epoch(steps))
@@ -443,7 +452,7 @@ class Trainer:
             name
             for metric in self.metrics
             for name in (
-                [m.name for m in metric.metrics] if metric is self._compiled_metrics else [metric.name]
+                [m.name for m in metric.metrics] if isinstance(metric, CompiledMetrics) else [metric.name]
             )
         ]
         values = [logs[name] for name in names if name in logs] + [

@@ -360,7 +360,7 @@ class GeluTanhGrad(_Slope):
         return product * (rest * du + constant_like(0.5, x) * x * ddt)
 
     def reference(self, inputs, attrs):
-        return [reference.gelu_gradient(*inputs, approximate=True)]
+        return [reference.gelu_gradient(inputs[0], inputs[1], approximate=True)]
 
     def tensorflow(self, tf, inputs, attrs):
         dy, x = inputs

@@ -14,6 +14,7 @@ import numpy as np
 
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.graph import Graph, Node, Value, current_graph
+from minigraph.ops import dispatch
 from minigraph.ops.branch import (
     Branch,
     WayBack,
@@ -128,12 +129,10 @@ class Cond(Op):
         return way_back(branch, graph, seeds, [*placeholders, *variables], stand_in)
 
     def emit(self, emitter, node):
-        from minigraph.compile.emit import Label, Target
-
         outputs = [emitter.out(v) for v in node.outputs]
         specs = [v.spec for v in node.inputs[1:]]
         operands = [emitter.ref(v) for v in node.inputs[1:]]
-        otherwise, end = Label(), Label()
+        otherwise, end = emitter.label(), emitter.label()
         emitter.jump(otherwise, unless=emitter.ref(node.inputs[0]))
         for name in _BRANCHES:
             results = emit_branch(
@@ -143,7 +142,7 @@ class Cond(Op):
                 operands,
                 specs,
                 node.attrs["_numbers"],
-                [Target(out) for out in outputs],
+                [emitter.target(out) for out in outputs],
             )
             for source, target, value in zip(results, outputs, node.outputs, strict=True):
                 copy(emitter, source, target, value.spec)
@@ -154,11 +153,10 @@ class Cond(Op):
 
     def interpret(self, inputs, attrs):
         from minigraph.ops.creation import zeros
-        from minigraph.run.interpret import interpret
 
         name = "true" if bool(inputs[0]) else "false"
         branch = attrs[name]
-        known = interpret(branch.graph, dict(zip(attrs[f"_{name}_in"], inputs[1:], strict=True)))
+        known = dispatch.interpret(branch.graph, dict(zip(attrs[f"_{name}_in"], inputs[1:], strict=True)))
         specs = self.infer((), attrs)
         return [
             zeros([n or 0 for n in spec.shape], spec.dtype) if r is None else known[id(r)]

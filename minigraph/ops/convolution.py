@@ -3,7 +3,7 @@
 Images are [N,H,W,C], filters [R,S,C,F]. The three ops of a kind close over differentiation: the gradient rule
 of each is made of the other two, so derivatives of any order work. The number of groups follows from the
 shapes, as in TensorFlow: filters of C/2 channels over an input of C are two groups. Shape rules and their
-errors are in `convolution_shapes`, 1-D, transposed and separable forms in `convolution_forms`.
+errors are in `convolution_shapes`, the public functions in `convolution_functions`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Convolution(Op, abstract=True):
                                                    ("strides", "padding", "dilations")})
 
     def check_dtypes(self, specs: Sequence[Spec]) -> None:
-        """Both of one dtype that there are convolutions for; the last input only lends its shape."""
+        """Refuse inputs that are not all of one dtype with a convolution."""
         names = {spec.dtype.name for spec in specs}
         if len(names) == 1 and names <= set(_DTYPES):
             return

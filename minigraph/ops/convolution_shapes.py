@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from minigraph.errors import ShapeError
 from minigraph.ops.windows import along, by_axis, cells_around, output_size, reach
 
 Sizes = Sequence[int | None]
+#: Sizes by axis, all known.
+Four = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Geometry:
     """All that known shapes and a window say about one convolution, with "SAME" worked out."""
 
-    x: tuple[int, int, int, int]
-    w: tuple[int, int, int, int]
-    out: tuple[int, int, int, int]
+    x: Four
+    w: Four
+    out: Four
     strides: tuple[int, int]
     dilations: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
@@ -52,7 +55,8 @@ def geometry(op: str, x: Sequence[int], w: Sequence[int], window: dict, depthwis
     top_bottom, left_right = (
         cells_around(x[1 + k], w[k], strides[k], dilations[k], along(window["padding"], k)) for k in (0, 1))
     groups = w[2] if depthwise else max(x[3] // w[2], 1)
-    return Geometry(tuple(x), tuple(w), output_shape(op, x, w, window, depthwise), strides, dilations,
+    out = output_shape(op, x, w, window, depthwise)
+    return Geometry(cast(Four, tuple(x)), cast(Four, tuple(w)), cast(Four, out), strides, dilations,
                     (top_bottom, left_right), groups)
 
 
@@ -67,9 +71,10 @@ def output_shape(op: str, x: Sizes, w: Sizes, window: dict, depthwise: bool) -> 
     sizes = []
     for k, letter in enumerate("HW"):
         padding = along(window["padding"], k)
-        count = output_size(x[1 + k], w[k], window["strides"][k], window["dilations"][k], padding)
-        if count == 0 and padding != "SAME":
-            raise _too_small(op, letter, x[1 + k], w[k], window["dilations"][k], padding)
+        size, kernel = x[1 + k], w[k]
+        count = output_size(size, kernel, window["strides"][k], window["dilations"][k], padding)
+        if count == 0 and padding != "SAME" and size is not None and kernel is not None:
+            raise _too_small(op, letter, size, kernel, window["dilations"][k], padding)
         sizes.append(count)
     channels, filters = w[2:]
     if depthwise:
@@ -93,8 +98,9 @@ def check_gradient_shape(op: str, x: Sizes, w: Sizes, dy: Sizes, window: dict, d
         fix = f"both must have the same {letter}"
         if letter == "F":
             fix = "the input has as many channels as the filters' last axis"
-        if letter in "HW" and w[axis - 1] is not None:
-            least, most = _sizes_leading_to(dy[axis], w[axis - 1], window, axis - 1)
+        count, kernel = dy[axis], w[axis - 1]
+        if letter in "HW" and count is not None and kernel is not None:
+            least, most = _sizes_leading_to(count, kernel, window, axis - 1)
             fix = f"{letter} of the result can be {least}" + (f" to {most}" if most > least else "")
         raise ShapeError(
             f"{op}: {letter} does not fit: a convolution of the result has {letter}={wanted[axis]}, "
@@ -109,7 +115,7 @@ def _sizes_leading_to(count: int, kernel: int, window: dict, k: int) -> tuple[in
     if padding == "SAME":
         return (count - 1) * stride + 1, count * stride
     least = (count - 1) * stride + reach(kernel, window["dilations"][k]) - (
-        0 if padding == "VALID" else sum(padding))
+        0 if isinstance(padding, str) else sum(padding))
     return max(least, 1), max(least + stride - 1, 1)
 
 

@@ -6,17 +6,20 @@ This is the one door all public functions go through. How an op is computed eage
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from minigraph.dtypes import DType, as_dtype, bool_, complex128, float32, int32, int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
-from minigraph.graph import Graph, Value, current_graph
+from minigraph.graph import Graph, Node, Value, current_graph
 from minigraph.graph import _local as graph_stack
 from minigraph.ops.registry import OPS, Op
 from minigraph.tensor import Tensor
+
+if TYPE_CHECKING:
+    from minigraph.variable import Variable
 
 #: Installed by minigraph.run.eager: (op, inputs, attrs) -> list of eager tensors.
 execute_eagerly: Callable[[Op, Sequence[Tensor], dict], list[Tensor]]
@@ -25,6 +28,19 @@ execute_eagerly: Callable[[Op, Sequence[Tensor], dict], list[Tensor]]
 execute_known: Callable[[Op, Sequence[Tensor]], Tensor | None]
 #: Installed by minigraph.run.eager: (array, dtype) -> eager tensor. The array is not copied.
 eager_tensor: Callable[[np.ndarray], Tensor]
+#: Installed by minigraph.run.eager: variable -> its numbers now, as an eager tensor.
+read_variable: Callable[[Variable], Tensor]
+#: Installed by minigraph.run.interpret: (graph, feeds, nodes or all) -> identity of each value -> its eager
+#: tensor.
+interpret: Interpreter
+
+
+class Interpreter(Protocol):
+    """Executes nodes of a graph one by one."""
+
+    def __call__(
+        self, graph: Graph, feeds: Mapping[Value, Tensor], nodes: Sequence[Node] | None = None
+    ) -> dict[int, Tensor]: ...
 
 
 def apply(

@@ -6,8 +6,9 @@ Knows the order of the parts and how each one computes; which nodes become one i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from minigraph.ops.convolution import emit_convolution
+from minigraph.ops.convolution import _Convolution, emit_convolution
 from minigraph.ops.registry import OPS, Op
 from minigraph.spec import spec_of
 
@@ -21,8 +22,8 @@ class FusedConv2d(Op):
 
     arguments = ("x", "w")
 
-    def convolution(self, attrs: dict) -> Op:
-        return OPS[attrs["convolution"]]
+    def convolution(self, attrs: dict) -> _Convolution:
+        return cast(_Convolution, OPS[attrs["convolution"]])
 
     def infer(self, specs, attrs):
         convolved = self.convolution(attrs).infer(specs[:2], attrs)[0]
@@ -46,8 +47,9 @@ class FusedConv2d(Op):
         from kernels.folding import fold_batch_norm_calls
         channels, dtype = node.outputs[0].shape[-1], node.outputs[0].dtype
         scale, shift = (emitter.scratch(channels * dtype.size) for _ in range(2))
+        gamma, beta, mean, variance = (emitter.ref(value) for value in normalization)
         emitter.calls(fold_batch_norm_calls(
-            *(emitter.ref(value) for value in normalization), 0 if bias is None else emitter.ref(bias), scale,
+            gamma, beta, mean, variance, 0 if bias is None else emitter.ref(bias), scale,
             shift, channels, node.attrs["epsilon"], dtype.name))
         emit_convolution(emitter, node, shift, node.attrs["activation"], scale)
 

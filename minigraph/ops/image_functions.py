@@ -142,9 +142,9 @@ def central_crop(image, central_fraction: float) -> Tensor:
                                    wanted="a number, 0 < central_fraction <= 1",
                                    fix="0.5 keeps half of the height and half of the width")
     x = _images(image, "central_crop")
-    starts = [int((n - n * float(central_fraction)) / 2) for n in _known_sizes(x, "central_crop")]
-    height, width = (n - 2 * start for n, start in zip(x.shape[-3:-1], starts, strict=True))
-    return crop_to_bounding_box(x, *starts, height, width)
+    height, width = _known_sizes(x, "central_crop")
+    top, left = (int((n - n * float(central_fraction)) / 2) for n in (height, width))
+    return crop_to_bounding_box(x, top, left, height - 2 * top, width - 2 * left)
 
 
 def crop_to_bounding_box(image, offset_height: int, offset_width: int, target_height: int, target_width: int

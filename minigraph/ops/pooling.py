@@ -8,7 +8,7 @@ else, and programs leave it out where nothing asks for it. The public functions 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def pooled_sizes(op: str, sizes: Sequence[int | None], attrs: dict) -> list[int 
                 fix="pad less, or pad with tf.pad before")
         count = output_size(size, window, attrs["strides"][k], 1, padding)
         if count == 0 and padding != "SAME":
-            least = window if padding == "VALID" else max(window - sum(padding), 1)
+            least = window if isinstance(padding, str) else max(window - sum(padding), 1)
             around = "" if padding == "VALID" else f" with padding {padding}"
             raise ShapeError(
                 f"{op}: the window is larger than the input along {letter}", where=f"op {op}",
@@ -74,12 +74,12 @@ class _Pooling(Op, abstract=True):
 
     def kernel_shape(self, image: Sequence[int], pooled: Sequence[int], attrs: dict):
         from kernels.pool import PoolShape
-        return PoolShape(*image, *pooled[1:3], attrs["window"], attrs["strides"],
-                         _padding_before(image, attrs))
+        batch, height, width, channels = image
+        return PoolShape(batch, height, width, channels, pooled[1], pooled[2], *self.rules(image, attrs))
 
     @staticmethod
     def rules(image: Sequence[int], attrs: dict) -> tuple:
-        """Window, strides and padding as the references take them."""
+        """Window, strides and the padding before rows and columns, as kernels and references take them."""
         return attrs["window"], attrs["strides"], _padding_before(image, attrs)
 
 
@@ -144,7 +144,7 @@ class MaxPool2d(_Forward):
     def reference(self, inputs, attrs):
         from kernels.pool import winner_dtype
         x = inputs[0]
-        size = tuple(pooled_sizes(self.name, x.shape, attrs))
+        size = cast("tuple[int, int]", tuple(pooled_sizes(self.name, x.shape, attrs)))
         out, winners = reference.max_pool2d(x, size, *self.rules(x.shape, attrs))
         return [out, winners.astype(winner_dtype(attrs["window"]))]
 
@@ -177,8 +177,8 @@ class MaxPool2dGrad(_Gradient):
             self.kernel_shape(dx.shape, dy.shape, node.attrs), dy.dtype.name, emitter.threads))
 
     def reference(self, inputs, attrs):
-        shape = self.like(inputs, attrs)
-        return [reference.max_pool2d_gradient(*inputs[:2], shape, *self.rules(shape, attrs))]
+        (dy, winners), shape = inputs[:2], self.like(inputs, attrs)
+        return [reference.max_pool2d_gradient(dy, winners, shape, *self.rules(shape, attrs))]
 
     def tensorflow(self, tf, inputs, attrs):
         dy, winners = inputs[:2]
@@ -236,7 +236,7 @@ class AvgPool2d(_Forward):
 
     def reference(self, inputs, attrs):
         x = inputs[0]
-        size = tuple(pooled_sizes(self.name, x.shape, attrs))
+        size = cast("tuple[int, int]", tuple(pooled_sizes(self.name, x.shape, attrs)))
         return [reference.avg_pool2d(x, size, *self.rules(x.shape, attrs))]
 
     def tensorflow(self, tf, inputs, attrs):
@@ -299,7 +299,7 @@ class _TensorflowWindows:
                 total = tf.maximum((count - 1) * stride + window - size, 0)
                 self.around.append((total // 2, total - total // 2))
             else:
-                self.around.append((0, 0) if padding == "VALID" else padding)
+                self.around.append((0, 0) if isinstance(padding, str) else padding)
                 count = (size + sum(self.around[k]) - window) // stride + 1
             self.pooled.append(count)
 

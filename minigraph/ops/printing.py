@@ -81,11 +81,9 @@ class AssertTrue(Op):
         return []
 
     def emit(self, emitter, node):
-        from minigraph.compile.emit import Label
-
         condition, attrs = node.inputs[0], node.attrs
         if condition.spec.size == 1:
-            failed, end = Label(), Label()
+            failed, end = emitter.label(), emitter.label()
             emitter.jump(failed, unless=emitter.ref(condition))
             emitter.jump(end)
             emitter.place(failed)

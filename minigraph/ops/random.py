@@ -6,7 +6,7 @@ stateful functions come from is said in `streams`. Layers and initializers are n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,9 @@ class _Draw(NumberedOp, abstract=True):
 
     #: The reference, from a stream.
     draw: Any = None
+    #: TensorFlow's op, given a seed by name or a stream's key and counter: (tf, attrs, its arguments).
+    tensorflow_stateless: Callable[[Any, dict, dict], Any]
+    tensorflow_stream: Callable[[Any, dict, dict], Any]
 
     def tensorflow(self, tf, inputs, attrs):
         attrs = self.filled(inputs, attrs)

@@ -103,10 +103,12 @@ class Op:
         return False
 
     # -- derivative
-    def gradient(self, call, *output_gradients: Tensor | None) -> Sequence[Tensor | None]:
+    def gradient(self, call, *output_gradients: Any) -> Sequence[Tensor | None]:
         """Gradient for each input (then for each variable of `reads`), given the gradient of each output.
 
-        `call` has `inputs`, `outputs` and `attrs`: a graph node or a tape's record of an eager call.
+        `call` has `inputs`, `outputs` and `attrs`: a graph node or a tape's record of an eager call. An
+        output gradient is a tensor, or None where nothing came back; a rule names those of its op (`dz`),
+        which is why they are typed as anything here.
         """
         raise UnconnectedError(
             f"{self.name} has no gradient rule",

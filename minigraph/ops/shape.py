@@ -558,7 +558,7 @@ def _axes(axis, rank_: int, op: str) -> tuple[int, ...]:
     return axes
 
 
-def transpose(a, perm=None, conjugate: bool = False, name: str = "transpose"):
+def transpose(a, perm=None, conjugate: bool = False, name: str | None = "transpose"):
     """x with its axes in the order `perm`; reversed by default.
 
     >>> import minigraph as tf

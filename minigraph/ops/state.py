@@ -234,5 +234,6 @@ def initializer_node(variable):
         graph = variable.graph
         with graph.as_default():
             value = import_tensor(graph, variable.initializer_value)
-            variable._initializer = apply1("assign", [value], {"variable": variable}, "Assign").node
+            assigned = apply1("assign", [value], {"variable": variable}, "Assign")
+            variable._initializer = import_tensor(graph, assigned).node
     return variable._initializer

@@ -18,10 +18,10 @@ from minigraph.graph import Graph, Node, Value
 from minigraph.run import eager, recording
 from minigraph.run.interpret import interpret
 from minigraph.run.tape import Call
-from minigraph.run.variable import Variable
 from minigraph.source import SourceLine, user_frame, user_line
 from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 
 class RecordingComplete(BaseException):

@@ -342,48 +342,7 @@ def _sum_to_shape_cell(event: Event, out: Named) -> list[str]:
     return [f"{out.name}{_at(index)} = {_sum([in_formula(v) for v in values])} = {number(like[index])}"]
 
 
-def _batch_norm_cell(event: Event, out: Named) -> list[str]:
-    x, gamma, beta, *given = (named.value for named in event.inputs)
-    index = _telling(out.value)
-    c = index[-1:]
-    mean, variance = (a[c] for a in given or (event.outputs[1].value, event.outputs[2].value))
-    lines = [] if given else _statistics_lines(_at(c), x[(..., *c)].ravel(), mean, variance)
-    return [*lines, *_normalized_lines(event, out, index, mean, variance, gamma[c], beta[c])]
-
-
-def _layer_norm_cell(event: Event, out: Named) -> list[str]:
-    x, gamma, beta = (named.value for named in event.inputs)
-    index = _telling(out.value)
-    row, feature = index[: x.ndim - gamma.ndim], index[x.ndim - gamma.ndim :]
-    values, mean = x[row].ravel(), event.outputs[1].value[row].ravel()[0]
-    variance = np.square(values - mean).mean()
-    return [
-        *_statistics_lines(_at(row), values, mean, variance),
-        *_normalized_lines(event, out, index, mean, variance, gamma[feature], beta[feature]),
-    ]
-
-
-def _statistics_lines(at: str, values: np.ndarray, mean, variance) -> list[str]:
-    squares = [f"({number(v)} − {in_formula(mean)})²" for v in values]
-    return [
-        f"mean{at} = ({_sum([in_formula(v) for v in values])}) / {len(values)} = {number(mean)}",
-        f"variance{at} = ({' + '.join(_few(squares))}) / {len(values)} = {number(variance)}",
-    ]
-
-
-def _normalized_lines(event: Event, out: Named, index, mean, variance, gamma, beta) -> list[str]:
-    centred = f"({number(event.inputs[0].value[index])} − {in_formula(mean)})"
-    root = f"√({number(variance)} + {dict(event.settings)['epsilon']})"
-    value = number(out.value[index])
-    return [
-        f"{out.name}{_at(index)} = {centred} / {root} · {in_formula(gamma)} + {in_formula(beta)} = {value}"
-    ]
-
-
 _CELLS: dict[str, Callable[[Event, Named], list[str]]] = {
-    "batch_norm": _batch_norm_cell,
-    "batch_norm_inference": _batch_norm_cell,
-    "layer_norm": _layer_norm_cell,
     "matmul": _matmul_cell,
     "softmax": _softmax_cell,
     "log_softmax": _log_softmax_cell,
@@ -412,9 +371,10 @@ def worked_cell(event: Event) -> list[str]:
         return []
     # Built on this module.
     from minigraph.stepper.worked_convolution import CELLS as CONVOLUTION
+    from minigraph.stepper.worked_normalization import CELLS as NORMALIZATION
     from minigraph.stepper.worked_pooling import CELLS as POOLING
 
-    rule = _CELLS.get(event.op) or POOLING.get(event.op) or CONVOLUTION.get(event.op)
+    rule = {**_CELLS, **CONVOLUTION, **NORMALIZATION, **POOLING}.get(event.op)
     if rule is not None:
         return rule(event, out)
     computes = isinstance(OPS.get(event.op), Elementwise) and event.op != "broadcast_like"

@@ -88,7 +88,8 @@ def _cell(event: Event, out: Named) -> list[str]:
     cells = window.filters[0] * window.filters[1]
     outside = cells - len(taps)
     edge = f"; {outside} of its {cells} cells are outside and count as 0" if outside else ""
-    parts, lines = [], []
+    parts: list = []
+    lines: list[str] = []
     for channel, weights in channels:
         pairs = [(x.value[n, i, j, channel], w.value[(r, s, *weights)]) for r, s, i, j in taps]
         parts.append(sum(a * b for a, b in pairs))

@@ -18,7 +18,7 @@ def _batch_norm_cell(event: Event, out: Named) -> list[str]:
     index = _telling(out.value)
     c = index[-1:]
     mean, variance = (a[c] for a in given or (event.outputs[1].value, event.outputs[2].value))
-    lines = [] if given else _statistics(_at(c), x[(..., *c)].ravel(), mean, variance)
+    lines = [] if given else _statistics(_at(c), x[..., index[-1]].ravel(), mean, variance)
     return [*lines, _normalized(event, out, index, mean, variance, gamma[c], beta[c])]
 
 

@@ -21,6 +21,12 @@ _SHOWN_CELLS = 16
 Cell = tuple[int, int, int, int]
 
 
+def _cell(values: np.ndarray) -> Cell:
+    """The cell that is worked out: where the numbers tell something."""
+    n, row, column, channel = _telling(values)
+    return n, row, column, channel
+
+
 @dataclass(frozen=True)
 class _Windows:
     """The windows of a recorded pooling."""
@@ -74,7 +80,7 @@ class _Windows:
 
 def _max_cell(event: Event, out: Named) -> list[str]:
     x, winners = event.inputs[0], event.outputs[1]
-    windows, index = _Windows.of(event, x.value, out.value), _telling(out.value)
+    windows, index = _Windows.of(event, x.value, out.value), _cell(out.value)
     rows = windows.cells(x.value, index)
     if len(rows) * len(rows[0]) <= _SHOWN_CELLS:
         shown = " | ".join(", ".join(map(number, row)) for row in rows)
@@ -90,7 +96,7 @@ def _max_cell(event: Event, out: Named) -> list[str]:
 
 def _mean_cell(event: Event, out: Named) -> list[str]:
     x = event.inputs[0]
-    windows, index = _Windows.of(event, x.value, out.value), _telling(out.value)
+    windows, index = _Windows.of(event, x.value, out.value), _cell(out.value)
     terms = [in_formula(value) for row in windows.cells(x.value, index) for value in row]
     whole = windows.window[0] * windows.window[1]
     inside = f": {len(terms)} of the window's {whole} cells are inside" if len(terms) < whole else ""
@@ -102,7 +108,7 @@ def _mean_cell(event: Event, out: Named) -> list[str]:
 
 def _max_grad_cell(event: Event, out: Named) -> list[str]:
     dy, winners = event.inputs[:2]
-    windows, cell = _Windows.of(event, out.value, dy.value), _telling(out.value)
+    windows, cell = _Windows.of(event, out.value, dy.value), _cell(out.value)
     lies_in = list(windows.around(cell))
     won = [index for index in lies_in if windows.won(index, int(winners.value[index])) == cell]
     terms = [in_formula(dy.value[index]) for index in won] or ["0"]
@@ -116,7 +122,7 @@ def _max_grad_cell(event: Event, out: Named) -> list[str]:
 
 def _mean_grad_cell(event: Event, out: Named) -> list[str]:
     dy = event.inputs[0]
-    windows, cell = _Windows.of(event, out.value, dy.value), _telling(out.value)
+    windows, cell = _Windows.of(event, out.value, dy.value), _cell(out.value)
     lies_in = list(windows.around(cell))
     terms = [f"{in_formula(dy.value[index])} / {len(windows.span(index, 0)) * len(windows.span(index, 1))}"
              for index in lies_in] or ["0"]

@@ -18,7 +18,7 @@ from parity.draw import normal
 from parity.libraries import keras_of
 
 
-class Network:
+class SizedNetwork:
     """A network of either library, in the place of a case's layer."""
 
     def __init__(self, model: Any):
@@ -66,11 +66,11 @@ def _default_float(keras: Any, dtype: str) -> Iterator[None]:
 def _application(
     name: str, images: tuple[int, ...], op: str = "", training: bool = False, **options: Any
 ) -> Case:
-    def make(tf: Any, dtype: str) -> Network:
+    def make(tf: Any, dtype: str) -> SizedNetwork:
         keras = keras_of(tf)
         with _default_float(keras, dtype):
             build = getattr(keras.applications, name)
-            return Network(build(weights=None, input_shape=images[1:], **options))
+            return SizedNetwork(build(weights=None, input_shape=images[1:], **options))
 
     op = op or f"keras.applications.{name}"
     return Case(op, lambda tf, network, x: network(x, training), (normal(*images),), layer=make, sums=True,

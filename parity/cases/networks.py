@@ -54,7 +54,7 @@ def _people(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarra
     return ((ages[:, None] - 13) / 87).astype(np.float32), effects
 
 
-def _digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+def digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 28, 28, 1) of numbers 0–1, mostly 0 as handwriting is, and their classes, a tenth of which
     are wrong.
 
@@ -163,7 +163,7 @@ NETWORKS = [
     Network(
         "B2 softmax regression",
         7850,
-        lambda steps: _batches(_digits, 100, steps, one_hot=True),
+        lambda steps: _batches(digits, 100, steps, one_hot=True),
         script=_softmax_regression,
     ),
     _network(
@@ -172,7 +172,7 @@ NETWORKS = [
         235_146,
         SPARSE,
         1e-3,
-        _digits,
+        digits,
         32,
     ),
     _network(
@@ -181,7 +181,7 @@ NETWORKS = [
         567_434,
         DENSE,
         1e-3,
-        _digits,
+        digits,
         128,
         True,
     ),
@@ -191,7 +191,7 @@ NETWORKS = [
         567_434,
         DENSE,
         1e-3,
-        _digits,
+        digits,
         128,
         True,
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from benchmarks import ceilings, fresh, inputs, report, run, timing
 from benchmarks.__main__ import main
@@ -46,8 +47,8 @@ def record_of(*rows: Row) -> Record:
     return Record("2020-01-01T00:00:00+00:00", measured_on, {"numpy": "2"}, TOP, 1, list(rows))
 
 
-def shown(record: Record) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def shown(record: Record, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     report.show(record, console)
     return console.file.getvalue()
 
@@ -252,6 +253,25 @@ def test_report_shows_ratio_first_call_target_failure_and_disagreement() -> None
     for part in ("2.00 µs", "30.0 µs", "15.00×", "501 ms", "✓ ≥ 10×", "failed", "RuntimeError: broken",
                  "computes something else than numpy"):
         assert part in text
+
+
+def test_report_breaks_no_name_description_or_target_in_100_columns() -> None:
+    """Of every workload there is, with wide numbers beside it."""
+    def at(share: float, workload: Workload) -> Result:
+        amounts = ((workload.flops, TOP.fma32_all), (workload.bytes, TOP.triad_all))
+        seconds = [amount / top / 1e9 for amount, top in amounts if amount]
+        median = (seconds or [0.123])[0] / share
+        return Result(Summary(median, median, median, 2 * median, 1), make_seconds=0.1, first_seconds=0.4)
+
+    peers = {OURS: 1.0, "tensorflow-graph": 0.9, "keras-fit": 0.01}
+    rows = [Row(workload, {peer: at(share, workload) for peer, share in peers.items()})
+            for workload in WORKLOADS.values()]
+    lines = shown(record_of(*rows), width=100).splitlines()
+    starts = {line[2:2 + report.WORKLOAD_WIDTH].rstrip() for line in lines}
+    for row in rows:
+        targets = [report._target_text(target, row, TOP) for target in row.workload.targets]
+        plain = [Text.from_markup(text).plain for text in targets]
+        assert {row.workload.name, row.workload.description, *plain} <= starts
 
 
 def test_json_holds_rates_and_survives_a_round_trip(tmp_path: Path) -> None:

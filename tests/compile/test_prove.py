@@ -13,6 +13,7 @@ from minigraph.compile.emit import (
     CONSTANT,
     INPUT,
     OUTPUT,
+    UNPLANNED,
     Buffer,
     Emission,
     Emitter,
@@ -263,7 +264,7 @@ def test_a_real_program_is_accepted_and_every_damage_to_its_plan_refused():
         size, buffer.size = buffer.size, buffer.size - 1
         refused(emission, r"touches bytes", planned)
         buffer.size = size
-        for wrong in (-64, planned.arena_bytes - buffer.size + 1, None):
+        for wrong in (-64, planned.arena_bytes - buffer.size + 1, UNPLANNED):
             offset, buffer.offset = buffer.offset, wrong
             refused(emission, "lies outside the arena", planned)
             buffer.offset = offset

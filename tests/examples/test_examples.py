@@ -23,6 +23,14 @@ PROMISES = {
     "shapes_in_folders.py": ["classes: {'circle': 0, 'square': 1}", "(25, 32, 32, 3) float32", "right"],
     "custom_training_loop.py": ["epoch 30"],
     "vanishing_gradients.py": ["He's weights"],
+    "made_up.py": ["circle\n", "letter x\n", "####"],
+    "cats_and_dogs.py": ["420,802", "circle or cross: "],
+    "flowers.py": ["4,143,749", ", taken for "],
+    "scenes.py": ["conv2d_1         (None, 72, 72, 32)", "6 classes: "],
+    "cifar10.py": ["1,250,858 parameters, "],
+    "handwriting.py": ["of 150 are right"],
+    "fine_tuning_vgg16.py": ["8,194 of 134,268,738 parameters are trained", "frozen weights as before: True"],
+    "fine_tuning_mobilenet.py": ["1,873,930 of 3,239,114 parameters are trained, from conv_pw_10_bn"],
 }
 
 

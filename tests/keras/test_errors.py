@@ -246,8 +246,8 @@ def test_names_that_are_not_known(mistake, what, fix):
 
 
 def test_layers_that_are_not_there_yet():
-    assert message(lambda: L.Conv2D(32, 3), errors.UnsupportedError).startswith(
-        "keras.layers.Conv2D is not supported"
+    assert message(lambda: L.Conv3D(32, 3), errors.UnsupportedError).startswith(
+        "keras.layers.Conv3D is not supported"
     )
     with pytest.raises(AttributeError, match=r"keras\.layers has no attribute 'dense'"):
         _ = L.dense

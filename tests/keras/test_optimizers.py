@@ -11,8 +11,8 @@ from minigraph.errors import FailedPreconditionError, InvalidArgumentError, Unkn
 from minigraph.keras import constraints, optimizers
 from minigraph.ops.dispatch import convert
 from minigraph.run.tape import GradientTape
-from minigraph.run.variable import Variable
 from minigraph.tracing import function
+from minigraph.variable import Variable
 
 _random = np.random.default_rng(3)
 START = [_random.normal(size=(3, 4)).astype("float32"), _random.normal(size=(4,)).astype("float32")]

@@ -11,8 +11,8 @@ from minigraph.errors import DTypeError, IndexRangeError, ShapeError
 from minigraph.graph import Graph
 from minigraph.ops import dataflow, optimizers
 from minigraph.ops.registry import OPS
-from minigraph.run.variable import Variable
 from minigraph.spec import spec_of
+from minigraph.variable import Variable
 from tests.ops.running import run
 
 

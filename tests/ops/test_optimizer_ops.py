@@ -12,8 +12,8 @@ from minigraph.graph import Graph
 from minigraph.lowering import lower
 from minigraph.ops import optimizers as updates
 from minigraph.ops.registry import OPS
-from minigraph.run.variable import Variable
 from minigraph.spec import spec_of
+from minigraph.variable import Variable
 from tests.ops.running import gradients, run
 
 SHAPES = [(3, 4), (4,), (), (2, 0)]

@@ -17,8 +17,8 @@ from minigraph.lowering import lower
 from minigraph.ops import streams
 from minigraph.ops.registry import OPS
 from minigraph.ops.streams import seed_next
-from minigraph.run.variable import Variable
 from minigraph.spec import spec_of
+from minigraph.variable import Variable
 from tests.ops.running import gradients, run, second_derivatives
 
 FLOATS = ["float32", "float64"]

@@ -21,8 +21,8 @@ from minigraph.errors import (
 from minigraph.graph import Value
 from minigraph.ops import optimizers as update_ops
 from minigraph.ops.state import default_graph, variables_read
-from minigraph.run.variable import Variable
 from minigraph.session import Group, Session
+from minigraph.variable import Variable
 
 
 class Optimizer:

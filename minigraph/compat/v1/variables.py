@@ -10,7 +10,7 @@ from minigraph.dtypes import as_dtype
 from minigraph.errors import InvalidArgumentError, ShapeError, UnknownNameError
 from minigraph.graph import Graph
 from minigraph.ops.state import default_graph
-from minigraph.run.variable import Variable as _Variable
+from minigraph.variable import Variable as _Variable
 
 #: `variable_scope(..., reuse=AUTO_REUSE)`: make the variable or find it.
 AUTO_REUSE = "auto"

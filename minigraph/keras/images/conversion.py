@@ -70,7 +70,7 @@ def standard_seed(seed: Any, where: str) -> int | None:
             wanted="an int, or None",
             fix="seed=42",
         )
-    return seed
+    return None if seed is None else int(seed)
 
 
 def load_img(

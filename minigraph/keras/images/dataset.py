@@ -7,7 +7,7 @@ for, one after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -129,18 +129,20 @@ def image_dataset_from_directory(
         print(f"Found {len(paths)} files{classes}.")
     if not paths:
         raise files.nothing_found(os.fspath(directory), ENDINGS, _WHERE)
-    if numbers is not None:
+    if numbers is not None and names is not None and label_mode is not None:
         _check_encoding(numbers, names, label_mode)
     if shuffle:
         order = np.arange(len(paths))
         np.random.RandomState(seed).shuffle(order)
         paths, numbers = [paths[i] for i in order], None if numbers is None else numbers[order]
 
-    wanted = {"both": ["training", "validation"], None: [None]}.get(subset, [subset])
+    wanted = ["training", "validation"] if subset == "both" else [subset]
     datasets = []
     for part in wanted:
         chosen = _part(len(paths), validation_split, part)
-        encoded = None if numbers is None else _encode(numbers[chosen], label_mode, len(names))
+        encoded = None
+        if numbers is not None and names is not None and label_mode is not None:
+            encoded = _encode(numbers[chosen], label_mode, len(names))
         # With "both", Keras shuffles the files of both parts but only the training part anew in every pass.
         again = shuffle and not (subset == "both" and part == "validation")
         dataset = _dataset(pictures, paths[chosen], encoded, batch_size, seed if again else None)
@@ -165,12 +167,12 @@ class _Pictures:
 
     def picture(self, path: str) -> np.ndarray:
         """The picture of a file as elements of the dataset have it."""
-        fit = {
+        fits: dict[str, Callable[..., np.ndarray]] = {
             "stretch": resizing.resize,
             "crop": partial(resizing.resize_cropped, where=_WHERE),
             "pad": resizing.resize_padded,
-        }[self.fit]
-        resized = fit(self.read(path), self.size, self.method)
+        }
+        resized = fits[self.fit](self.read(path), self.size, self.method)
         return (
             resized if self.layout == "channels_last" else np.ascontiguousarray(np.moveaxis(resized, -1, 0))
         )
@@ -316,7 +318,7 @@ def _part(count: int, fraction: float | None, subset: str | None) -> slice:
     """Which of `count` files belong to the subset; says so as Keras does."""
     if subset is None:
         return slice(None)
-    held = int(fraction * count)
+    held = int((fraction or 0.0) * count)
     if held in (0, count):
         raise InvalidArgumentError(
             "validation_split leaves one part empty",

@@ -137,7 +137,7 @@ def open_image(file: Any, where: str) -> Any:
         raise MissingFileError(
             f"there is no file {name!r}",
             where=where,
-            got=f"nothing at {os.path.abspath(name)!r}",
+            got=f"nothing at {os.path.abspath(str(name))!r}",
             wanted="an image file",
             fix="check the path; a relative one begins in the folder where Python was started",
         ) from None

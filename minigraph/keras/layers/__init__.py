@@ -41,6 +41,7 @@ from minigraph.keras.layers.core import (
     Softmax,
     Subtract,
 )
+from minigraph.keras.layers.embedding import Embedding, Masking
 from minigraph.keras.layers.feature_normalization import Normalization
 from minigraph.keras.layers.normalization import (
     BatchNormalization,
@@ -67,6 +68,8 @@ from minigraph.keras.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from minigraph.keras.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from minigraph.keras.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from minigraph.keras.layers.reshaping import (
     Cropping1D,
     Cropping2D,
@@ -78,6 +81,7 @@ from minigraph.keras.layers.reshaping import (
     ZeroPadding2D,
 )
 from minigraph.keras.layers.resizing import CenterCrop, Resizing
+from minigraph.keras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 __all__ = [
     "Activation",
@@ -88,6 +92,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
@@ -105,7 +110,10 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "ELU",
+    "Embedding",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -119,10 +127,13 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "LSTM",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
@@ -133,6 +144,7 @@ __all__ = [
     "Normalization",
     "Permute",
     "RMSNormalization",
+    "RNN",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -142,11 +154,16 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
 ]

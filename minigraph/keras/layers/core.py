@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.keras import activations, constraints, initializers, regularizers
 from minigraph.keras.arguments import refuse_unsupported
 from minigraph.keras.layer import InputSpec, Layer
+from minigraph.keras.masking import beside_channels, either, get_mask, has_mask, masks_of
 from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
 
@@ -58,7 +60,7 @@ class InputLayer(Layer):
                     wanted=f"({shape},)",
                     fix=f"Input(shape=({shape},)): the comma makes it a tuple",
                 )
-            batch_shape = (batch_size, *tuple(shape))
+            batch_shape = (batch_size, *(shape or ()))
         if any(n is not None and (not isinstance(n, int) or n < 0) for n in batch_shape):
             raise ShapeError(
                 "Input: sizes are whole numbers or None",
@@ -135,6 +137,8 @@ class Dense(Layer):
 
     Weights: kernel (I, U), bias (U,). Input (N, …, I), output (N, …, U).
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -224,6 +228,8 @@ class Dense(Layer):
 class Activation(Layer):
     """output = activation(input)"""
 
+    supports_masking = True
+
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
@@ -244,6 +250,8 @@ class Dropout(Layer):
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
+
+    supports_masking = True
 
     def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -283,7 +291,7 @@ class Flatten(Layer):
         self.input_spec = InputSpec(min_ndim=1)
 
     def call(self, inputs):
-        size = 1
+        size: int | None = 1
         for n in inputs.shape[1:]:
             size = None if size is None or n is None else size * n
         if size is None:
@@ -345,6 +353,8 @@ class Reshape(Layer):
 class Rescaling(Layer):
     """output = input · scale + offset"""
 
+    supports_masking = True
+
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
@@ -363,18 +373,27 @@ class Lambda(Layer):
 
     Args:
         output_shape: accepted; the shape is worked out from the function.
-        arguments: passed to the function by name.
+        mask: the mask of the output: a tensor, or a function of (inputs, mask). Without it a mask of the
+            input ends here.
+        arguments: passed to the function by name. A function with an argument `mask` or `training` is given
+            that of the call.
     """
 
     def __init__(
         self, function: Callable, output_shape=None, mask=None, arguments: dict | None = None, **kwargs
     ):
         super().__init__(**kwargs)
-        refuse_unsupported("Lambda", mask=(mask, None))
-        self.function, self.arguments = function, arguments or {}
+        self.function, self.arguments, self.mask = function, arguments or {}, mask
+        self.supports_masking = mask is not None
+        # As Keras looks: at the function's own arguments, not at those that **kwargs would take.
+        self._expected = {"mask", "training"} & set(inspect.getfullargspec(function).args)
 
-    def call(self, inputs):
-        return self.function(inputs, **self.arguments)
+    def call(self, inputs, mask=None, training=None):
+        given = {"mask": mask, "training": training}
+        return self.function(inputs, **self.arguments, **{name: given[name] for name in self._expected})
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
     def get_config(self):
         raise UnsupportedError(
@@ -400,7 +419,13 @@ def _several(layer: Layer, inputs: Any) -> list:
 
 
 class _Merge(Layer):
-    """Base of layers that combine a list of inputs element by element."""
+    """Base of layers that combine a list of inputs element by element.
+
+    A step of the output counts where it counts in any of the inputs; without a mask on each of them all do.
+    """
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None if previous_mask is None else either(previous_mask)
 
     def call(self, inputs):
         first, *others = _several(self, inputs)
@@ -409,7 +434,12 @@ class _Merge(Layer):
             out = self.merge(out, item)
         return self.finish(out, len(inputs))
 
+    def merge(self, a, b):
+        """Two of the inputs combined."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how two inputs are combined")
+
     def finish(self, out, count: int):
+        """What is made of all inputs combined."""
         return out
 
 
@@ -428,7 +458,19 @@ class Subtract(_Merge):
 
 
 class Multiply(_Merge):
-    """output = a · b · …"""
+    """output = a · b · …
+
+    Where an input's mask leaves a step out, the other inputs' numbers stand there alone; where all do, zeros.
+    """
+
+    def call(self, inputs):
+        inputs = _several(self, inputs)
+        masks = [None if m is None else beside_channels(m, x) for m, x in zip(masks_of(inputs), inputs,
+                                                                            strict=True)]
+        out = super().call([x if m is None else ops.where(m, x, ops.ones_like(x))
+                            for m, x in zip(masks, inputs, strict=True)])
+        counts = either(masks)
+        return out if counts is None else ops.where(counts, out, ops.zeros_like(out))
 
     def merge(self, a, b):
         return a * b
@@ -444,14 +486,37 @@ class Average(_Merge):
         return out / count
 
 
-class Maximum(_Merge):
+class _Extreme(_Merge):
+    """Base of maximum and minimum, to which steps that a mask leaves out add nothing."""
+
+    def call(self, inputs):
+        first, *others = _several(self, inputs)
+        out, counts = first, _spread(first)
+        for x in others:
+            mask = _spread(x)
+            if mask is not None:
+                x = ops.where(mask, x, out)
+            if counts is not None:
+                out = ops.where(counts, out, x)
+            counts = either([counts, mask])
+            out = self.merge(out, x)
+        return out
+
+
+def _spread(x):
+    """The mask of x (N, T, C) as one truth value per element, or None."""
+    mask = get_mask(x)
+    return None if mask is None else beside_channels(mask, x)
+
+
+class Maximum(_Extreme):
     """output = max(a, b, …)"""
 
     def merge(self, a, b):
         return ops.maximum(a, b)
 
 
-class Minimum(_Merge):
+class Minimum(_Extreme):
     """output = min(a, b, …)"""
 
     def merge(self, a, b):
@@ -468,6 +533,22 @@ class Concatenate(Layer):
     def call(self, inputs):
         return ops.concat(_several(self, inputs), self.axis)
 
+    def compute_mask(self, inputs, previous_mask=None):
+        """True for a step where any number of the joined masks is."""
+        if previous_mask is None or not has_mask(previous_mask):
+            return None
+        from minigraph.keras import ops as keras_ops
+
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                mask = keras_ops.ones_like(x, dtype="bool")
+            elif len(mask.shape) < len(x.shape):
+                column = keras_ops.expand_dims(mask, -1)
+                mask = keras_ops.logical_or(column, keras_ops.zeros_like(x, dtype="bool"))
+            masks.append(mask)
+        return keras_ops.any(keras_ops.concatenate(masks, self.axis), axis=-1)
+
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}
 
@@ -475,6 +556,8 @@ class Concatenate(Layer):
 class ReLU(Layer):
     """f(x) = max_value for x ≥ max_value, x for threshold ≤ x < max_value, negative_slope · (x − threshold)
     below"""
+
+    supports_masking = True
 
     def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -498,6 +581,8 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """f(x) = x for x ≥ 0, negative_slope · x below"""
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, **kwargs):
         super().__init__(**kwargs)
         self.negative_slope = negative_slope
@@ -513,6 +598,8 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """f(x) = x for x ≥ 0, alpha · (eˣ − 1) below"""
 
+    supports_masking = True
+
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = alpha
@@ -526,14 +613,34 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """softmax along `axis`"""
+    """softmax along `axis`, over the numbers where a `mask` that broadcasts to the input is True; else 0"""
+
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            mask = ops.convert_to_tensor(mask)
+            pairs = zip(tuple(mask.shape)[::-1], tuple(inputs.shape)[::-1], strict=False)
+            if len(mask.shape) > len(inputs.shape) or any(
+                m not in (1, n) and None not in (m, n) for m, n in pairs
+            ):
+                raise ShapeError(
+                    "Softmax: the mask does not fit the input",
+                    where=f"layer {self.name!r}",
+                    got=f"a mask of shape {tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}",
+                    wanted="a mask that broadcasts to the input: each size, counted from the last axis, "
+                    "equal or 1",
+                    fix="give one True or False per number of the input, or expand the mask's axes",
+                )
+            kept = mask if mask.dtype.name == "bool" else mask > 0.5
+            outputs = activations.softmax(ops.where(kept, inputs, ops.ones_like(inputs) * -1e9), axis=self.axis)
+            # Where nothing is kept the softmax would spread evenly over all.
+            return ops.where(kept, outputs, ops.zeros_like(outputs))
         return activations.softmax(inputs, axis=self.axis)
 
     def get_config(self):
@@ -542,6 +649,8 @@ class Softmax(Layer):
 
 class Identity(Layer):
     """output = input"""
+
+    supports_masking = True
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

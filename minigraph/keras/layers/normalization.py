@@ -15,6 +15,7 @@ from minigraph.keras.arguments import refuse_unknown, refuse_unsupported
 from minigraph.keras.layer import InputSpec, Layer
 from minigraph.ops.normalization import batch_norm, batch_norm_inference, check_epsilon
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 #: What renorm_clipping may hold.
 _CLIPPING = ("rmin", "rmax", "dmax")
@@ -45,7 +46,8 @@ class _Normalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
-        self.gamma = self.beta = None
+        self.gamma: Variable | None = None
+        self.beta: Variable | None = None
 
     def _add_parameters(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
         if scale:
@@ -100,7 +102,7 @@ def known_sizes(layer: Layer, input_shape: Sequence[int | None], axes: Sequence[
                 wanted=f"a number along axis {axis}: the layer has weights for it",
                 fix="give that size in Input(shape=...)",
             )
-    return tuple(int(input_shape[axis]) for axis in axes)  # type: ignore[arg-type]
+    return tuple(int(input_shape[axis]) for axis in axes)  # type: ignore[arg-type]  # none is None
 
 
 def checked_axes(layer: Layer, axis: Any) -> Any:
@@ -208,11 +210,11 @@ class BatchNormalization(_Normalization):
         return float(value)
 
     def _check_clipping(self) -> None:
-        clipping = self.renorm_clipping
+        clipping = self.renorm_clipping or {}
         unknown = {key: value for key, value in clipping.items() if key not in _CLIPPING}
         refuse_unknown("renorm_clipping", unknown, _CLIPPING)
         rmin, rmax, dmax = (clipping.get(key) for key in _CLIPPING)
-        if (None not in (rmin, rmax) and rmax < rmin) or (dmax is not None and dmax < 0):
+        if (rmin is not None and rmax is not None and rmax < rmin) or (dmax is not None and dmax < 0):
             raise InvalidArgumentError(
                 "BatchNormalization: renorm_clipping leaves no values",
                 where=f"layer {self.name!r}",
@@ -302,7 +304,8 @@ class BatchNormalization(_Normalization):
         deviation = ops.sqrt(variance + self.epsilon)
         moving = ops.maximum(ops.cast(self.renorm_stddev, mean.dtype), self.epsilon**0.5)
         r, d = deviation / moving, (mean - ops.cast(self.renorm_mean, mean.dtype)) / moving
-        rmin, rmax, dmax = (self.renorm_clipping.get(key) for key in _CLIPPING)
+        clipping = self.renorm_clipping or {}
+        rmin, rmax, dmax = (clipping.get(key) for key in _CLIPPING)
         r = r if rmin is None else ops.maximum(r, float(rmin))
         r = r if rmax is None else ops.minimum(r, float(rmax))
         d = d if dmax is None else ops.minimum(ops.maximum(d, -float(dmax)), float(dmax))

@@ -37,6 +37,10 @@ class Operation(Layer):
         function = ops.get_item if self.function == "get_item" else attrgetter(self.function)(keras_ops)
         return function(**dict(zip(self.operands, inputs, strict=True)), **self.arguments)
 
+    def _pass_mask_on(self, inputs, outputs, masks):
+        # A function, as when it is called on tensors: what it makes carries no mask, and nothing is said.
+        return None
+
     def get_config(self):
         return {"name": self.name, "function": self.function, "operands": self.operands, **self.arguments}
 

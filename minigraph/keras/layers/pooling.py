@@ -5,7 +5,8 @@ Inputs are sequences [N,W,C] or images [N,H,W,C]; with data_format "channels_fir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from minigraph import ops
 from minigraph.keras import config
@@ -22,6 +23,8 @@ class _Pooling(Layer):
 
     #: The number of spatial axes.
     rank: int
+    #: The pooling as a function: (inputs, pool_size, strides, padding, data_format) -> pooled.
+    function: ClassVar[Callable]
 
     def __init__(self, pool_size: Steps, strides: Steps | None = None, padding: str = "valid",
                  data_format: str | None = None, name: str | None = None, **kwargs):
@@ -140,6 +143,10 @@ class GlobalAveragePooling1D(_GlobalPooling):
     """
 
     rank = 1
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """None: no steps are left."""
+        return None
 
     def call(self, inputs, mask=None):
         inputs = _floats(inputs)

@@ -31,8 +31,9 @@ def _pairs(layer: Layer, argument: str, value) -> tuple[Pair, Pair]:
             got=f"{argument}={value!r}",
             wanted="an integer, a pair (rows, columns), or ((top, bottom), (left, right))",
             fix=f"{argument}=((1, 1), (1, 1))")
-    return (whole_numbers(layer, argument, rows, 2, least=0),
-            whole_numbers(layer, argument, columns, 2, least=0))
+    top, bottom = whole_numbers(layer, argument, rows, 2, least=0)
+    left, right = whole_numbers(layer, argument, columns, 2, least=0)
+    return (top, bottom), (left, right)
 
 
 class ZeroPadding1D(Layer):
@@ -111,7 +112,8 @@ class Cropping1D(Layer):
 
     def __init__(self, cropping: int | Sequence[int] = (1, 1), **kwargs):
         super().__init__(**kwargs)
-        self.cropping = whole_numbers(self, "cropping", cropping, 2, least=0)
+        before, behind = whole_numbers(self, "cropping", cropping, 2, least=0)
+        self.cropping = (before, behind)
         self.input_spec = InputSpec(ndim=3)
         self.built = True
 

@@ -16,6 +16,7 @@ from minigraph.errors import InvalidArgumentError, ShapeError
 from minigraph.keras import config
 from minigraph.keras.arguments import one_of
 from minigraph.keras.losses.functions import as_dtype, counted, same_rank, sparse_categorical_crossentropy
+from minigraph.keras.masking import get_mask
 from minigraph.keras.naming import automatic_name, name_scope
 from minigraph.keras.serialization import serialize
 from minigraph.ops.dispatch import convert
@@ -52,9 +53,11 @@ class Loss:
 
         Args:
             y_true: targets.
-            y_pred: predictions; the output of a softmax or sigmoid activation is traced back to its logits.
+            y_pred: predictions; the output of a softmax or sigmoid activation is traced back to its logits,
+                and steps that its mask leaves out do not count.
             sample_weight: multiplies the samples' numbers; broadcast against them.
         """
+        counted = get_mask(y_pred)
         with name_scope(self.name):
             y_pred = as_dtype(y_pred, self._dtype, "y_pred")
             y_true = (
@@ -70,7 +73,9 @@ class Loss:
                     error.restate(where=f"loss {self.name} of {shapes}, {error.where}")
                 raise
             values = as_dtype(values, self._dtype, "loss values")
-            return self._reduce(values, sample_weight, self.mask(y_true, y_pred))
+            masks = [m for m in (counted, self.mask(y_true, y_pred)) if m is not None]
+            mask = ops.logical_and(masks[0], masks[1]) if len(masks) == 2 else masks[0] if masks else None
+            return self._reduce(values, sample_weight, mask)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """A number per sample."""

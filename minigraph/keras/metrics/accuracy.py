@@ -10,6 +10,7 @@ from __future__ import annotations
 from minigraph import ops
 from minigraph.keras import config
 from minigraph.keras.losses.functions import prepare, same_rank
+from minigraph.keras.masking import get_mask
 from minigraph.keras.metrics.base import MeanMetricWrapper, row_count
 from minigraph.keras.naming import name_scope
 from minigraph.ops.dataflow import (
@@ -85,10 +86,11 @@ class _Counted(MeanMetricWrapper):
         """The number of right answers of a batch, or None when the shapes ask for the general way."""
         raise NotImplementedError
 
+    # Keras's signature, which is not that of the metric it builds on.
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
         t, p = convert(y_true, name="y_true"), convert(y_pred, name="y_pred")
         count = None
-        if sample_weight is None and p.dtype is self._dtype:
+        if sample_weight is None and p.dtype is self._dtype and get_mask(p) is None:
             with name_scope(self.name):
                 count = self.matches(t, p)
                 if count is not None:

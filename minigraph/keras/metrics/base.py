@@ -16,11 +16,12 @@ from minigraph.dtypes import as_dtype as find_dtype
 from minigraph.graph import current_graph
 from minigraph.keras import config, initializers
 from minigraph.keras.losses.functions import as_dtype, same_rank
+from minigraph.keras.masking import get_mask
 from minigraph.keras.naming import automatic_name, name_scope
 from minigraph.keras.serialization import serialize
 from minigraph.ops.dataflow import accumulate_mean
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
+from minigraph.variable import Variable
 
 
 class Metric:
@@ -99,6 +100,17 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def masked_weights(weights, mask, dtype) -> Any:
+    """Sample weights that are 0 where the mask is False."""
+    if mask is None:
+        return weights
+    mask = ops.cast(mask, dtype)
+    if weights is None:
+        return mask
+    mask, weights = same_rank(mask, as_dtype(weights, dtype, "sample_weight"))
+    return mask * weights
 
 
 def samplewise(values: Tensor, weights: Tensor | None, reduce: Callable) -> tuple[Tensor, Tensor | None]:
@@ -184,6 +196,8 @@ class Mean(Metric):
 
 def _in_dtype(metric: Metric, values, weights) -> tuple[Tensor, Tensor | None]:
     dtype = metric._dtype
+    if weights is not None:
+        weights = masked_weights(weights, get_mask(values), dtype)
     return (
         as_dtype(values, dtype, "values"),
         None if weights is None else as_dtype(weights, dtype, "sample_weight"),
@@ -201,9 +215,13 @@ class MeanMetricWrapper(Mean):
         if self.direction is None and (fn in losses.FUNCTIONS or isinstance(fn, losses.Loss)):
             self.direction = "down"
 
+    # Keras's signature, which is not that of the metric it builds on.
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
-        """Add a batch of targets and predictions."""
-        super().update_state(self.fn(y_true, y_pred, **self.fn_kwargs), sample_weight)
+        """Add a batch of targets and predictions; steps that the predictions' mask leaves out do not
+        count."""
+        mask = get_mask(y_pred)
+        values = self.fn(y_true, y_pred, **self.fn_kwargs)
+        super().update_state(values, masked_weights(sample_weight, mask, self._dtype))
 
     def get_config(self):
         if type(self) is MeanMetricWrapper:

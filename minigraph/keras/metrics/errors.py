@@ -157,6 +157,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
             axis=axis,
         )
 
+    # Keras's signature, which is not that of the metric it builds on.
     def update_state(self, y_true, y_pred, sample_weight=None):  # type: ignore[override]
         # As in Keras, the ignored samples are left out of the count only when there are weights.
         mask = functions.counted(y_true, convert(y_pred, name="y_pred"), self.fn_kwargs["ignore_class"])
@@ -182,6 +183,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
         super().__init__(name, dtype)
 
+    # Keras's signature, which is not that of the metric it builds on.
     def update_state(self, y_true, y_pred, sample_weight=None):  # type: ignore[override]
         t, p = same_rank(as_dtype(y_true, self._dtype, "y_true"), as_dtype(y_pred, self._dtype, "y_pred"))
         super().update_state(ops.square(p - t), sample_weight)

@@ -25,9 +25,9 @@ from minigraph.keras.optimizers import schedules
 from minigraph.keras.serialization import serialize
 from minigraph.ops.dispatch import convert
 from minigraph.ops.optimizers import clip_gradients
-from minigraph.run.variable import Variable
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
+from minigraph.variable import Variable
 
 #: Arguments that every optimizer takes and minigraph has no part for, with their defaults.
 UNSUPPORTED = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -308,7 +308,7 @@ class ImageDataGenerator:
         return x
 
     @staticmethod
-    def _was_fit(found: np.ndarray | None, name: str) -> bool:
+    def _was_fit(found: np.ndarray | None, name: str) -> TypeGuard[np.ndarray]:
         if found is None:
             _warn(f"{name} does nothing yet: it needs generator.fit(images) first")
         return found is not None
@@ -323,7 +323,8 @@ class ImageDataGenerator:
         tx = _shift(self.height_shift_range, img_shape[self.row_axis - 1])
         ty = _shift(self.width_shift_range, img_shape[self.col_axis - 1])
         shear = draw.uniform(-self.shear_range, self.shear_range) if self.shear_range else 0
-        zx, zy = (1, 1) if self.zoom_range == [1, 1] else draw.uniform(*self.zoom_range, 2)
+        least, most = self.zoom_range
+        zx, zy = (1, 1) if self.zoom_range == [1, 1] else draw.uniform(least, most, 2)
         # Drawn whether or not they are wanted.
         flip_horizontal = (draw.random() < 0.5) * self.horizontal_flip
         flip_vertical = (draw.random() < 0.5) * self.vertical_flip
@@ -331,7 +332,7 @@ class ImageDataGenerator:
         if self.channel_shift_range != 0:
             intensity = draw.uniform(-self.channel_shift_range, self.channel_shift_range)
         if self.brightness_range is not None:
-            brightness = draw.uniform(*self.brightness_range)
+            brightness = draw.uniform(self.brightness_range[0], self.brightness_range[1])
         return {
             "theta": theta,
             "tx": tx,

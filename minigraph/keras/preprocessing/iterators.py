@@ -69,6 +69,7 @@ class Iterator(PyDataset):
         self._begin_batch()
         if self.index_array is None:
             self._set_index_array()
+        assert self.index_array is not None, "it was set just now, or before"
         return self._get_batches_of_transformed_samples(
             self.index_array[idx * self.batch_size : (idx + 1) * self.batch_size]
         )
@@ -83,6 +84,7 @@ class Iterator(PyDataset):
         self._begin_batch()
         if start == 0:
             self._set_index_array()
+        assert self.index_array is not None, "the first batch of a pass sets it"
         chosen = self.index_array[start : start + self.batch_size]
         self.batch_index = self.batch_index + 1 if start + self.batch_size < self.n else 0
         return self._get_batches_of_transformed_samples(chosen)
