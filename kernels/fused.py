@@ -22,7 +22,7 @@ from typing import Any
 
 from kernels.elementwise import FUNCTIONS, ITEM_SIZE, PARALLEL_FROM, elementwise_calls
 from kernels.jit import Call, KernelRef, Touch, kernel
-from kernels.tiles import STREAM_BYTES
+from kernels.tiles import large_and_apart
 
 #: Bytes of one block's inputs, outputs and temporaries together: about what the first-level cache holds.
 BLOCK_BYTES = 65536
@@ -305,7 +305,7 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
     if n == 0:
         return []
     registers = [_input_register(shape, strides, ITEM_SIZE[dtype], ref) for ref, dtype, strides in inputs]
-    streamed = [n * ITEM_SIZE[dtype] >= STREAM_BYTES and not _lies_on_one(ref, inputs)
+    streamed = [large_and_apart(ref, [own for own, _, _ in inputs], n * ITEM_SIZE[dtype])
                 for ref, dtype, _ in outputs]
     direct = None if any(streamed) else _single_function(registers, len(inputs), outputs, steps, n, threads)
     if direct is not None:
@@ -325,12 +325,6 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
     pieces = _place_temporaries(registers, work)
     block, parts = _cut(n, registers, pieces, len(work), threads)
     return [_call(registers, work, pieces, n, block, parts, scratch)]
-
-
-def _lies_on_one(out, inputs: Sequence[tuple]) -> bool:
-    """Whether an output is the memory of an input: references to the same memory share their `buffer`."""
-    memory = getattr(out, "buffer", out)
-    return any(getattr(ref, "buffer", ref) is memory for ref, _, _ in inputs)
 
 
 def _input_register(shape: Sequence[int], strides: Sequence[int], item: int, ref) -> _Register:

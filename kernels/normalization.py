@@ -17,6 +17,7 @@ import numpy as np
 
 from kernels.bits import float_bits
 from kernels.jit import Call, Touch, kernel
+from kernels.tiles import large_and_apart
 
 #: From this many elements on there is work for more than one thread.
 PARALLEL_ELEMENTS = 32768
@@ -251,13 +252,14 @@ def _normalize_touches(a, dtypes):
             Touch(2, rows * channels * size, writes=True, dtype=dtype)]
 
 
-@kernel("normalize_rows", "x lanes out rows channels together", _normalize_touches)
+@kernel("normalize_rows", "x lanes out rows channels together streams", _normalize_touches)
 def normalize_rows(T):
-    """out = (x - lanes[0]) lanes[1] + lanes[2], lane by lane."""
-    from kernels import simd
-    from kernels.loops import read, write
-    from kernels.vector_math import minus
-    view = simd.view(T)
+    """out = (x - lanes[0]) lanes[1] + lanes[2], lane by lane; `streams`, past the caches."""
+    from kernels import lanes as vectors
+    from kernels import simd, streaming
+    from kernels.lanes import multiply_add, store, stream, subtract
+    WIDTH = vectors.lane_count(T)
+    view, load, first = simd.view(T), vectors.load(WIDTH), vectors.first(WIDTH)
 
     def body(a, part, parts):
         rows, channels, together = a[3], a[4], a[5]
@@ -267,9 +269,24 @@ def normalize_rows(T):
         long_rows = (rows + together - 1) // together
         for row in range(long_rows * part // parts, long_rows * (part + 1) // parts):
             at = row * lanes
-            for j in range(min(lanes, rows * channels - at)):
-                d = minus(read(x, at + j), read(coefficients, j))
-                write(out, at + j, d * read(coefficients, lanes + j) + read(coefficients, 2 * lanes + j))
+            width = min(lanes, rows * channels - at)
+            whole = width // WIDTH * WIDTH
+            for j in range(0, whole, WIDTH):
+                d = subtract(load(x, at + j, None), load(coefficients, j, None))
+                y = multiply_add(d, load(coefficients, lanes + j, None),
+                                 load(coefficients, 2 * lanes + j, None))
+                if a[6]:
+                    stream(out, at + j, y, None)
+                else:
+                    store(out, at + j, y, None)
+            if whole < width:
+                rest = first(width - whole)
+                d = subtract(load(x, at + whole, rest), load(coefficients, whole, rest))
+                y = multiply_add(d, load(coefficients, lanes + whole, rest),
+                                 load(coefficients, 2 * lanes + whole, rest))
+                store(out, at + whole, y, rest)
+        if a[6]:
+            streaming.settle()
         return 0
     return body
 
@@ -418,13 +435,21 @@ def _gradient_rows_touches(a, dtypes):
             Touch(2, 4 * together * channels * size), Touch(3, matrix, writes=True, dtype=dtype)]
 
 
-@kernel("batch_norm_gradient_rows", "dy x lanes dx rows channels together", _gradient_rows_touches)
+@kernel("batch_norm_gradient_rows", "dy x lanes dx rows channels together streams", _gradient_rows_touches)
 def batch_norm_gradient_rows(T):
-    """dx = lanes[1] dy + lanes[2] (x - lanes[0]) + lanes[3], lane by lane."""
-    from kernels import simd
-    from kernels.loops import read, write
-    from kernels.vector_math import minus
-    view = simd.view(T)
+    """dx = lanes[1] dy + lanes[2] (x - lanes[0]) + lanes[3], lane by lane; `streams`, past the caches."""
+    from kernels import lanes as vectors
+    from kernels import simd, streaming
+    from kernels.jit import device_function
+    from kernels.lanes import multiply_add, store, stream, subtract
+    WIDTH = vectors.lane_count(T)
+    view, load, first = simd.view(T), vectors.load(WIDTH), vectors.first(WIDTH)
+
+    @device_function
+    def gradient(dy, x, k, at, j, lanes, mask):
+        d = subtract(load(x, at + j, mask), load(k, j, mask))
+        rest = multiply_add(load(k, 2 * lanes + j, mask), d, load(k, 3 * lanes + j, mask))
+        return multiply_add(load(k, lanes + j, mask), load(dy, at + j, mask), rest)
 
     def body(a, part, parts):
         rows, channels, together = a[4], a[5], a[6]
@@ -434,10 +459,19 @@ def batch_norm_gradient_rows(T):
         long_rows = (rows + together - 1) // together
         for row in range(long_rows * part // parts, long_rows * (part + 1) // parts):
             at = row * lanes
-            for j in range(min(lanes, rows * channels - at)):
-                d = minus(read(x, at + j), read(k, j))
-                write(dx, at + j, read(k, lanes + j) * read(dy, at + j)
-                      + (read(k, 2 * lanes + j) * d + read(k, 3 * lanes + j)))
+            width = min(lanes, rows * channels - at)
+            whole = width // WIDTH * WIDTH
+            for j in range(0, whole, WIDTH):
+                value = gradient(dy, x, k, at, j, lanes, None)
+                if a[7]:
+                    stream(dx, at + j, value, None)
+                else:
+                    store(dx, at + j, value, None)
+            if whole < width:
+                rest = first(width - whole)
+                store(dx, at + whole, gradient(dy, x, k, at, whole, lanes, rest), rest)
+        if a[7]:
+            streaming.settle()
         return 0
     return body
 
@@ -601,7 +635,8 @@ def layer_norm_gradient_finish(T):
 
 def _apply(x, lanes, y, rows: int, channels: int, together: int, dtype: str, threads: int) -> Call:
     parts = _parts(rows * channels, -(-rows // together), threads)
-    return Call(normalize_rows, (dtype,), [x, lanes, y, rows, channels, together], parts)
+    streams = int(large_and_apart(y, [x], rows * channels * _size(dtype)))
+    return Call(normalize_rows, (dtype,), [x, lanes, y, rows, channels, together, streams], parts)
 
 
 def batch_norm_calls(x, gamma, beta, y, mean, variance, rows: int, channels: int, epsilon: float, dtype: str,
@@ -649,6 +684,7 @@ def batch_norm_gradient_calls(dy, x, gamma, mean, variance, dx, dgamma, dbeta, r
     chunk_rows, chunks = _chunks(rows // together, lanes)
     parts = _parts(rows * channels, chunks, threads)
     partials, coefficients = scratch(2 * chunks * lanes * 8), scratch(4 * lanes * size)
+    streams = int(large_and_apart(dx, [dy, x], rows * channels * size))
     return [
         Call(batch_norm_gradient_sums, (dtype,),
              [dy, x, mean, scratch(parts * lanes * size), partials, rows, channels, together, chunk_rows,
@@ -656,7 +692,8 @@ def batch_norm_gradient_calls(dy, x, gamma, mean, variance, dx, dgamma, dbeta, r
         Call(batch_norm_gradient_finish, (dtype,),
              [partials, gamma, mean, variance, dgamma, dbeta, coefficients, rows, channels, together, chunks,
               float_bits(epsilon)]),
-        Call(batch_norm_gradient_rows, (dtype,), [dy, x, coefficients, dx, rows, channels, together],
+        Call(batch_norm_gradient_rows, (dtype,),
+             [dy, x, coefficients, dx, rows, channels, together, streams],
              _parts(rows * channels, -(-rows // together), threads)),
     ]
 

@@ -6,6 +6,7 @@ which writes the tiles' code. Importing this imports no Numba.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,6 +49,15 @@ def tile_shape(dtype: str) -> TileShape:
     else:
         vector_bytes, rows = 16, 6
     return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
+
+
+def large_and_apart(out, operands: Sequence, nbytes: int) -> bool:
+    """Whether a result is larger than the last cache and none of its operands' memory.
+
+    References to the same memory share their `buffer`; arrays are their own.
+    """
+    memory = getattr(out, "buffer", out)
+    return nbytes >= STREAM_BYTES and all(getattr(ref, "buffer", ref) is not memory for ref in operands)
 
 
 def stream_mode(nbytes: int, channels: int, dtype: str) -> int:

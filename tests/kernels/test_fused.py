@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernels import fused
+from kernels import fused, tiles
 from kernels.elementwise import elementwise_calls
 from kernels.fused import fused_calls, load_runs
 from kernels.jit import Call
@@ -102,7 +102,7 @@ def test_outputs_past_the_caches(small_blocks, program, threads, data):
     outputs = [(memory.put(np.zeros(shape, dtype), shift=data.draw(st.integers(0, 2))), dtype, register)
                for register, dtype in returned]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "STREAM_BYTES", 0)
+        patch.setattr(tiles, "STREAM_BYTES", 0)
         calls = fused_calls([as_input(x, shape) for x in placed], outputs, steps, shape, threads,
                             memory.scratch)
     assert not outputs or [call.kernel.name for call in calls] == ["fused"]
@@ -197,7 +197,7 @@ def test_threads_change_nothing():
 
 def test_blocks_of_lines_are_streamed(monkeypatch):
     """Long enough for whole cache lines in every block, and a rest; in place nothing is streamed."""
-    monkeypatch.setattr(fused, "STREAM_BYTES", 0)
+    monkeypatch.setattr(tiles, "STREAM_BYTES", 0)
     x = np.random.default_rng(0).standard_normal(70_001).astype(np.float32)
     for shift in (0, 1):
         memory = Memory()

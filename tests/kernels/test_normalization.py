@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kernels import normalization as kernels
+from kernels import tiles
 from kernels.reference import normalization as reference
 from tests.kernels.guarded import Memory
 
@@ -128,6 +129,17 @@ def test_batch_norm_gradient(shape, dtype, checked):
     for over in ("", "dy", "x"):
         found = batch_norm_gradient(dy, x, gamma, mean, variance, 0.1, checked=checked, over=over)
         compare(found, wanted, dtype, (40, 8 * total, 4 * total))
+
+
+@pytest.mark.parametrize("shape", [(500, 64), (700, 3), (40, 100)])
+def test_large_batches_are_written_past_the_caches(shape, monkeypatch):
+    """The same bits, whether or not rows fill whole vectors."""
+    x, dy, (gamma, beta) = draw(shape, "float32"), draw(shape, "float32", 1), parameters(shape[1], "float32")
+    y, mean, variance = batch_norm(x, gamma, beta)
+    dx, _, _ = batch_norm_gradient(dy, x, gamma, mean, variance)
+    monkeypatch.setattr(tiles, "STREAM_BYTES", 0)
+    np.testing.assert_array_equal(batch_norm(x, gamma, beta)[0], y)
+    np.testing.assert_array_equal(batch_norm_gradient(dy, x, gamma, mean, variance)[0], dx)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
