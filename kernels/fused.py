@@ -22,7 +22,7 @@ from typing import Any
 
 from kernels.elementwise import FUNCTIONS, ITEM_SIZE, PARALLEL_FROM, elementwise_calls
 from kernels.jit import Call, KernelRef, Touch, kernel
-from kernels.tiles import large_and_apart
+from kernels.tiles import STREAM_BYTES, large_and_apart
 
 #: Bytes of one block's inputs, outputs and temporaries together: about what the first-level cache holds.
 BLOCK_BYTES = 65536
@@ -128,7 +128,7 @@ def load_runs(T):
 
 @kernel("stream", "x y z out n", _load_touches)
 def stream(T):
-    """out[i] = x[i] for i < n, written past the caches where out begins on a cache line."""
+    """out[i] = x[i] for i < n, written past the caches where out begins on a cache line; not settled yet."""
     from kernels import loops, simd, streaming
     view, read, write = simd.view(T), loops.read, loops.write
     SIZE, LINE = T.bitwidth // 8, streaming.LINE
@@ -138,7 +138,6 @@ def stream(T):
         if a[3] % LINE == 0:
             lines = n * SIZE // LINE
             streaming.stream_lines(a[0], a[3], lines)
-            streaming.settle()
             done = lines * LINE // SIZE
         x, out = view(a[0], n), view(a[3], n)
         for i in range(done, n):
@@ -170,8 +169,10 @@ def fused():
     """Run steps over all blocks of this part's share."""
     from numba import int64
 
-    from kernels import loops, simd
+    from kernels import loops, simd, streaming
     words, call, address = simd.view(int64), simd.call_kernel, loops.address
+    # Fewer elements are never streamed, and waiting would cost them more than the work itself.
+    MANY = STREAM_BYTES // 8
 
     def body(a, part, parts):
         n, block, registers, loads, steps = a[N], a[BLOCK], a[REGISTERS], a[LOADS], a[STEPS]
@@ -212,6 +213,8 @@ def fused():
                 if error != 0:
                     return start + error
                 at += STEP_WORDS
+        if n >= MANY:
+            streaming.settle()
         return 0
     return body
 

@@ -18,7 +18,7 @@ from kernels.jit import Call, Kernel, Touch, kernel
 #: Elements one accumulation runs over before its result is set aside: of a row, and rows of a column.
 ROW_CHUNK, COLUMN_CHUNK = 8192, 256
 #: Columns handled together; their running results stay in the first-level cache.
-TILE = 1024
+TILE = 4096
 #: From this many elements on a pass is spread over all threads.
 PARALLEL_FROM = 32768
 

@@ -681,7 +681,7 @@ def test_import_paths_are_keras_own():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(NotImplementedError, match=r"keras\.layers\.LSTM is not supported"):
-        from minigraph.keras.layers import LSTM  # noqa: F401
+    with pytest.raises(NotImplementedError, match=r"keras\.layers\.MultiHeadAttention is not supported"):
+        from minigraph.keras.layers import MultiHeadAttention  # noqa: F401
     with pytest.raises(NotImplementedError, match="keras.applications.ResNet50 is not supported"):
         keras.applications.ResNet50()

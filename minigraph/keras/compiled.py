@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minigraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError, did_you_mean
 from minigraph.graph import current_graph
 from minigraph.keras import losses as losses_module
@@ -83,18 +85,27 @@ class Outputs:
         return entries
 
 
+def _are_numbers(weights: Any) -> bool:
+    """Whether `loss_weights` is None, a number, or a list, tuple or dict of numbers and Nones."""
+    if isinstance(weights, dict):
+        weights = list(weights.values())
+    return all(w is None or (isinstance(w, (int, float, np.number)) and not isinstance(w, bool))
+               for w in (weights if isinstance(weights, (list, tuple)) else [weights]))
+
+
 class CompiledLoss:
     """The sum over the outputs of weight · loss; with several losses each also has a running mean for the
     logs."""
 
     def __init__(self, loss: Any, weights: Any, layer_names: Sequence[str]):
-        if weights is not None and not isinstance(weights, (list, tuple, dict, int, float)):
+        if not _are_numbers(weights):
             raise InvalidArgumentError(
                 "compile: loss_weights is a number, or one number per output",
                 where="model.compile",
                 got=repr(weights),
                 wanted="for example [1.0, 0.5]",
-                fix="pass a list in the order of the outputs, or a dict by their names",
+                fix="pass a list in the order of the outputs, or a dict by their names; metrics are given by "
+                "name: metrics=['accuracy']",
             )
         self._given, self._weights, self._layer_names = loss, weights, layer_names
         self._functions: list[Any] | None = None

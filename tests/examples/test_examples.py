@@ -23,6 +23,7 @@ PROMISES = {
     "shapes_in_folders.py": ["classes: {'circle': 0, 'square': 1}", "(25, 32, 32, 3) float32", "right"],
     "custom_training_loop.py": ["epoch 30"],
     "vanishing_gradients.py": ["He's weights"],
+    "air_quality.py": ["(1296, 1, 1)", "the forecast explains the series"],
     "made_up.py": ["circle\n", "letter x\n", "####"],
     "cats_and_dogs.py": ["420,802", "circle or cross: "],
     "flowers.py": ["4,143,749", ", taken for "],

@@ -208,8 +208,11 @@ def test_lambda_with_a_mask():
         x = keras.layers.Masking()(HOLES)
         Lambda = keras.layers.Lambda
         kept = Lambda(lambda x: x + 1, mask=lambda x, mask: mask)(x)
-        used = Lambda(lambda x, mask, training: x * tf.cast(mask, "float32")[..., None] * (2 if training else 1),
-                      mask=tf.constant(KEPT))(x, training=True)
+
+        def scaled(x, mask, training):
+            return x * tf.cast(mask, "float32")[..., None] * (2 if training else 1)
+
+        used = Lambda(scaled, mask=tf.constant(KEPT))(x, training=True)
         return [np.asarray(kept), mask_of(kept), np.asarray(used), mask_of(used)]
 
     same(script)

@@ -304,6 +304,7 @@ def test_arguments_that_are_not_supported(argument):
         ),
         (lambda: compiled(metrics="accuracy"), "compile: metrics is a list", "metrics='accuracy'"),
         (lambda: compiled(loss_weights="a"), "compile: loss_weights is a number", "'a'"),
+        (lambda: compiled(loss_weights=["accuracy"]), "compile: loss_weights is a number", "['accuracy']"),
         (
             lambda: compiled(steps_per_execution=0),
             "steps_per_execution is a positive whole number",

@@ -26,7 +26,7 @@ def numbers(nest) -> list:
 
 
 def randomize(layer) -> None:
-    """Every weight from one generator: biases that are not 0 show what they are added to."""
+    """Every weight from one generator: biases other than 0 show what they are added to."""
     rng = np.random.default_rng(5)
     layer.set_weights([rng.normal(0, 0.5, w.shape) for w in layer.get_weights()])
 
@@ -36,7 +36,7 @@ def gradients(tf, call, sources, weights) -> list:
     with tf.GradientTape() as tape:
         tape.watch(sources)
         found = call()
-        leaves = [t for t in (found if isinstance(found, (list, tuple)) else [found])]
+        leaves = list(found) if isinstance(found, (list, tuple)) else [found]
         total = 0.0
         for number, t in enumerate(leaves):
             factors = np.cos(np.arange(np.asarray(t).size) + number).reshape(t.shape)
@@ -85,12 +85,13 @@ def pairwise(columns: dict) -> list[dict]:
     }
     rows = []
     while missing:
+        pairs = list(itertools.combinations(names, 2))
         best = max(
             (dict(zip(names, values, strict=True)) for values in itertools.product(*columns.values())),
-            key=lambda row: sum((a, row[a], b, row[b]) in missing for a, b in itertools.combinations(names, 2)),
+            key=lambda row: sum((a, row[a], b, row[b]) in missing for a, b in pairs),
         )
         rows.append(best)
-        missing -= {(a, best[a], b, best[b]) for a, b in itertools.combinations(names, 2)}
+        missing -= {(a, best[a], b, best[b]) for a, b in pairs}
     return rows
 
 
@@ -135,7 +136,7 @@ CELLS = [
     ("GRU", {"reset_after": False, "use_bias": False}),
     ("GRU", {"reset_after": False, "implementation": 1}),
     ("GRU", {"reset_after": True, "implementation": 1, "recurrent_activation": None}),
-    *((kind, {"kernel_initializer": "he_normal", "recurrent_initializer": "glorot_normal"}) for kind in KINDS),
+    *((k, {"kernel_initializer": "he_normal", "recurrent_initializer": "glorot_normal"}) for k in KINDS),
 ]
 
 
@@ -155,7 +156,7 @@ DROPS = [
 ]
 
 
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("training", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", DROPS, ids=named)
 def test_dropout_masks_are_keras_masks(kind, options, training):
@@ -214,7 +215,8 @@ def test_a_length_known_only_when_it_runs(kind, go_backwards):
     def script(keras, tf):
         x = keras.Input((None, 4), dtype="float64")
         masked = keras.layers.Masking(dtype="float64")(x)
-        layer = getattr(keras.layers, kind)(5, return_sequences=True, dtype="float64", go_backwards=go_backwards)
+        kinds = getattr(keras.layers, kind)
+        layer = kinds(5, return_sequences=True, dtype="float64", go_backwards=go_backwards)
         y = layer(masked)
         model = keras.Model(x, keras.layers.Dense(1, dtype="float64")(y))
         model.compile(keras.optimizers.SGD(0.1), "mse")

@@ -42,7 +42,8 @@ def slopes(tf, call, sources, weights):
 )
 def test_bidirectional(kind, sequences, state, masked, merge):
     def script(keras, tf):
-        inner = getattr(keras.layers, kind)(3, return_sequences=sequences, return_state=state, dtype="float64")
+        options = {"return_sequences": sequences, "return_state": state, "dtype": "float64"}
+        inner = getattr(keras.layers, kind)(3, **options)
         layer = keras.layers.Bidirectional(inner, merge_mode=merge, dtype="float64")
         layer.build(X.shape)
         found = [layer.get_weights(), weights_of(layer), layer.name, layer.forward_layer.name]

@@ -638,7 +638,8 @@ class Softmax(Layer):
                     fix="give one True or False per number of the input, or expand the mask's axes",
                 )
             kept = mask if mask.dtype.name == "bool" else mask > 0.5
-            outputs = activations.softmax(ops.where(kept, inputs, ops.ones_like(inputs) * -1e9), axis=self.axis)
+            inputs = ops.where(kept, inputs, ops.ones_like(inputs) * -1e9)
+            outputs = activations.softmax(inputs, axis=self.axis)
             # Where nothing is kept the softmax would spread evenly over all.
             return ops.where(kept, outputs, ops.zeros_like(outputs))
         return activations.softmax(inputs, axis=self.axis)

@@ -24,8 +24,8 @@ class Embedding(Layer):
         mask_zero: 0 stands for padding: steps with it are masked. It has its row in the table all the same.
         weights: the table to begin with, (input_dim, output_dim).
 
-    Weights: embeddings (V, D). Input: integers (N, T) or any other shape (floats are cut off to integers),
-    output (N, T, D). A number outside the table is an error.
+    Weights: embeddings (V, E). Input: integers (N, T) or any other shape (floats are cut off to integers),
+    output (N, T, E). A number outside the table is an error.
 
     The gradient is a whole table: the sum over every place a row was taken from. (Keras on TensorFlow hands
     optimizers that sum's terms, and Adam and its kind square each by itself: where a number occurs more than
@@ -112,7 +112,7 @@ class Embedding(Layer):
 class Masking(Layer):
     """Masks the steps whose features all equal `mask_value`, and sets them to 0
 
-    Input and output (N, T, F); the mask (N, T) is True for the other steps.
+    Input and output (N, T, I); the mask (N, T) is True for the other steps.
     """
 
     supports_masking = True

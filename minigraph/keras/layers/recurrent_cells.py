@@ -140,8 +140,10 @@ class RecurrentCell(Layer):
         return tuple(bool(training) and 0 < rate < 1 for rate in rates)  # type: ignore[return-value]
 
     def _dropout(self, inputs: Tensor, state: Tensor, training: bool | None) -> tuple[list, list]:
-        """The masks of inputs and state for `minigraph.ops.recurrent`."""
+        """The masks for `minigraph.ops.recurrent`, of inputs [N, I] or [N, T, I] and of a state [N, U]."""
         drops, drops_state = self._in_use(training)
+        if drops and len(inputs.shape) == 3:
+            inputs = inputs[:, 0]
         return (flatten(self.get_dropout_mask(inputs)) if drops else [],
                 flatten(self.get_recurrent_dropout_mask(state)) if drops_state else [])
 
@@ -224,7 +226,7 @@ class SimpleRNNCell(RecurrentCell):
 
     def over_sequence(self, x, state, training, **how):
         w, u, b = self._weights()
-        inputs, kept = self._dropout(x[:, 0], state[0], training)
+        inputs, kept = self._dropout(x, state[0], training)
         return recurrent.simple_rnn(x, *state, w, u, b, self.activation, input_masks=inputs,
                                     state_masks=kept, **how)
 
@@ -299,7 +301,7 @@ class LSTMCell(RecurrentCell):
         return h, [h, c]
 
     def over_sequence(self, x, state, training, **how):
-        input_masks, state_masks = self._dropout(x[:, 0], state[0], training)
+        input_masks, state_masks = self._dropout(x, state[0], training)
         return recurrent.lstm(x, *state, *self._weights(), self.activation, self.recurrent_activation,
                               input_masks=input_masks, state_masks=state_masks, **how)
 
@@ -375,7 +377,7 @@ class GRUCell(RecurrentCell):
         return h, [h] if isinstance(states, (list, tuple)) else h
 
     def over_sequence(self, x, state, training, **how):
-        input_masks, state_masks = self._dropout(x[:, 0], state[0], training)
+        input_masks, state_masks = self._dropout(x, state[0], training)
         return recurrent.gru(x, *state, *self._weights(), self.activation, self.recurrent_activation,
                              self.reset_after, input_masks=input_masks, state_masks=state_masks, **how)
 
