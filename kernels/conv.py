@@ -353,9 +353,12 @@ def conv2d(T):
                                     fetch(next_strip, w_row, min(fetched, next_rows), LINES)
                                     next_strip += fetched * w_row
                                     next_rows -= fetched
-                                tile(cell, pixel, SIZE, offsets_at + plane * 8, block_planes, strip,
-                                     strip_row, depth * strip_row, target, a[OUT_PIXEL], depth, bias_now,
-                                     scale_now, mode, pixels, strip_columns)
+                                if mode & MORE:
+                                    # What the sums are added to had time to leave the cache.
+                                    fetch(target, a[OUT_PIXEL], pixels, LINES)
+                                tile(cell, pixel, 3 * pixel, SIZE, offsets_at + plane * 8, block_planes,
+                                     strip, strip_row, depth * strip_row, target, a[OUT_PIXEL], depth,
+                                     bias_now, scale_now, mode, pixels, strip_columns)
                                 cell += pixels * pixel
                                 target += pixels * a[OUT_PIXEL]
                     left += strip_columns
@@ -703,9 +706,9 @@ def conv2d_filter_gradient(T):
                 element = plane % per_row * a[STEP_COLUMN] * channels + group * group_channels + position
                 cell = source + plane // per_row * a[STEP_ROW] * row_bytes + element * SIZE
                 target = out + ((plane * run + position) * filters + left) * SIZE
-                tile(cell, SIZE, pixel, offsets_at, images * rows, pixels, pixels_row,
-                     out_columns * pixels_row, target, dy_row, out_columns,
-                     0, 0, mode, low + (i < taller), strip_columns)
+                tile(cell, SIZE, 3 * SIZE, pixel, offsets_at, images * rows, pixels, pixels_row,
+                     out_columns * pixels_row, target, dy_row, out_columns, 0, 0, mode,
+                     low + (i < taller), strip_columns)
             now += images * rows
         return 0
     return body

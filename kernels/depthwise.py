@@ -80,8 +80,8 @@ def depthwise(T):
      FIRST_TAP_ROW, FIRST_TAP_COLUMN, TAP_ROW_STEP, TAP_COLUMN_STEP, ORIGIN, OUT_IMAGE, OUT_ROW, OUT_PIXEL,
      MODE, MOST_PARTS) = range(len(_SLOT))
     tile = microkernel.window_tile(T, LANES, PIXELS, 1, lanewise=True)
-    inside, offsets_of = _inside(), _offsets()
-    STREAMS = STREAM
+    inside, offsets_of, fetch = _inside(), _offsets(), microkernel.fetch_rows()
+    STREAMS, LINE = STREAM, 64
 
     def body(a, part, parts):
         height, width, columns, mode = a[HEIGHT], a[WIDTH], a[COLUMNS], a[MODE]
@@ -120,14 +120,18 @@ def depthwise(T):
                 cell = x_line + j * hop + first_j * step
                 weights = first_tap + first_i * tap_row + first_j * tap
                 target = out_line + j * a[OUT_PIXEL]
+                # Vectors of channels lie apart, which the CPU does not foresee: fetch the cells of the next
+                # pixels, in the last row of the window, whose others came with the lines before.
+                last_row = x_line + max(0, end_i - 1) * a[STEP_ROW] * width * cell_bytes
+                fetch(last_row + (j + pixels) * hop + a[TAP_COLUMNS] * step, 0, 1, pixels * hop // LINE + 1)
                 for c in range(0, cell_bytes, LANES * SIZE):
                     bias, scale = a[BIAS], a[SCALE]
                     if bias != 0:
                         bias += c
                     if scale != 0:
                         scale += c
-                    tile(cell + c, hop, step, offsets + first_i * 8, end_i - first_i, weights + c, tap,
-                         tap_row, target + c, a[OUT_PIXEL], taps, bias, scale, mode, pixels,
+                    tile(cell + c, hop, 3 * hop, step, offsets + first_i * 8, end_i - first_i, weights + c,
+                         tap, tap_row, target + c, a[OUT_PIXEL], taps, bias, scale, mode, pixels,
                          min(LANES, (cell_bytes - c) // SIZE))
                 j += pixels
         if mode & STREAMS:
@@ -237,7 +241,7 @@ def depthwise_filter_gradient(T):
     tile = microkernel.window_tile(T, LANES, MOST_TAPS, 1, lanewise=True)
     view, zero = simd.view(T), T(0)
     inside, offsets_of = _inside(), _offsets()
-    MORE = ACCUMULATE
+    MORE, CHUNK = ACCUMULATE, 16
 
     def body(a, part, parts):
         height, width, rows, columns = a[HEIGHT], a[WIDTH], a[ROWS], a[COLUMNS]
@@ -255,6 +259,10 @@ def depthwise_filter_gradient(T):
                 top = line % rows * a[STRIDE_ROW] + a[FIRST_ROW]
                 dy_line = a[DY] + line * columns * cell_bytes
                 first_i, end_i = inside(top, a[STEP_ROW], a[TAP_ROWS], height)
+                # Windows three wide are added up whole, others row by row.
+                window_rows, group = 1, 3 * step
+                if a[TAP_COLUMNS] == 3 and 3 * (end_i - first_i) <= MOST_TAPS:
+                    window_rows, group = end_i - first_i, a[STEP_ROW] * width * cell_bytes
                 for i in range(first_i, end_i):
                     x_line = a[X] + (line // rows * height + top + i * a[STEP_ROW]) * width * cell_bytes
                     k = 0
@@ -267,28 +275,31 @@ def depthwise_filter_gradient(T):
                         first_j, _ = inside(left, a[STRIDE_COLUMN], columns, width)
                         _, end_j = inside(right, a[STRIDE_COLUMN], columns, width)
                         end_j = max(first_j, end_j)
+                        cells, pixels = x_line + left * cell_bytes, dy_line
                         target = base + (i * a[TAP_COLUMNS] + k) * cell_bytes
-                        for c in range(0, cell_bytes, LANES * SIZE):
-                            count = min(LANES, (cell_bytes - c) // SIZE)
-                            tile(x_line + left * cell_bytes + first_j * hop + c, step, hop, offsets, 1,
-                                 dy_line + first_j * cell_bytes + c, cell_bytes, 0, target + c, cell_bytes,
-                                 end_j - first_j, 0, 0, MORE, together, count)
-                            for t in range(together):
-                                start = left + t * a[STEP_COLUMN]
-                                own_first, own_end = inside(start, a[STRIDE_COLUMN], columns, width)
-                                before = min(first_j, own_end) - own_first
-                                behind = own_end - max(end_j, own_first)
+                        if i == first_i or window_rows == 1:
+                            # A few pixels, all their channels: memory is walked through nearly in order.
+                            for j in range(first_j, end_j, CHUNK):
+                                for c in range(0, cell_bytes, LANES * SIZE):
+                                    tile(cells + j * hop + c, step, group, hop, offsets, 1,
+                                         pixels + j * cell_bytes + c, cell_bytes, 0, target + c, cell_bytes,
+                                         min(CHUNK, end_j - j), 0, 0, MORE, together * window_rows,
+                                         min(LANES, (cell_bytes - c) // SIZE))
+                        for t in range(together):
+                            start = left + t * a[STEP_COLUMN]
+                            own_first, own_end = inside(start, a[STRIDE_COLUMN], columns, width)
+                            before, late = min(first_j, own_end) - own_first, max(end_j, own_first)
+                            for c in range(0, cell_bytes, LANES * SIZE):
+                                count = min(LANES, (cell_bytes - c) // SIZE)
+                                own_cells, own = cells + t * step + c, target + t * cell_bytes + c
                                 if before > 0:
-                                    tile(x_line + start * cell_bytes + own_first * hop + c, step, hop,
-                                         offsets, 1, dy_line + own_first * cell_bytes + c, cell_bytes, 0,
-                                         target + t * cell_bytes + c, cell_bytes, before, 0, 0, MORE, 1,
-                                         count)
-                                if behind > 0:
-                                    late = own_end - behind
-                                    tile(x_line + start * cell_bytes + late * hop + c, step, hop, offsets, 1,
-                                         dy_line + late * cell_bytes + c, cell_bytes, 0,
-                                         target + t * cell_bytes + c, cell_bytes, behind, 0, 0, MORE, 1,
-                                         count)
+                                    tile(own_cells + own_first * hop, step, group, hop, offsets, 1,
+                                         pixels + own_first * cell_bytes + c, cell_bytes, 0, own, cell_bytes,
+                                         before, 0, 0, MORE, 1, count)
+                                if own_end > late:
+                                    tile(own_cells + late * hop, step, group, hop, offsets, 1,
+                                         pixels + late * cell_bytes + c, cell_bytes, 0, own, cell_bytes,
+                                         own_end - late, 0, 0, MORE, 1, count)
                         k += together
         return 0
     return body

@@ -168,7 +168,8 @@ def matmul_source(T, tile: TileShape | None = None):
      BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT) = range(len(_SLOT))
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
     fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
-    copy = microkernel.copy_block(T, LANES)
+    copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
+    STRIP_LINES = -(-COLUMNS * SIZE // LINE)
     transpose = microkernel.transpose_block(T, LANES)
 
     def body(a, part, parts):
@@ -266,7 +267,10 @@ def matmul_source(T, tile: TileShape | None = None):
                         tile_out = out_matrix + top * out_row + left * SIZE
                         for i in range(tiles):
                             rows = low + (i < taller)
-                            # The first tiles fetch all of it.
+                            if start > 0:
+                                # What the sums are added to had time to leave the cache.
+                                fetch(tile_out, out_row, rows, STRIP_LINES)
+                            # The first tiles fetch all of the next strip.
                             ahead_row = i * depth >> a[AHEAD_SHIFT]
                             if ahead_row < ahead_rows:
                                 ahead_pairs = 1 << a[AHEAD_SHIFT]

@@ -212,11 +212,11 @@ class _Tile:
         vector = self.vector
         return [vector.load(vector.at(pointer, v * vector.bytes), self.mask) for v in range(self.width)]
 
-    def row_starts(self, a, a_row) -> list:
+    def row_starts(self, a, a_group) -> list:
         """One pointer serves three rows: a load adds a register to its address, once or twice, for free."""
         builder, starts = self.vector.builder, [a]
         while 3 * len(starts) < self.rows:
-            starts.append(builder.gep(starts[-1], [builder.mul(a_row, _I64(3))]))
+            starts.append(builder.gep(starts[-1], [a_group]))
         return starts
 
     def step(self, starts: list, row_offsets: tuple, b, sums: _Cells) -> None:
@@ -315,7 +315,8 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
         a, b, c, bias, scale, ahead = (
             builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, ahead))
         part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None)
-        row_offsets, starts = (_I64(0), a_row, builder.mul(a_row, _I64(2))), part.row_starts(a, a_row)
+        row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
+        starts = part.row_starts(a, builder.mul(a_row, _I64(3)))
         fetched = [ahead] if fetches else []
         loop = _Loop(builder, depth, [b, *fetched, *starts, *[vector.zero] * len(part.cells)])
         with loop as (b_now, *rest):
@@ -342,18 +343,19 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
 def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewise: bool = False):
     """The register tile of a convolution, as a Numba function
 
-        window_tile(a, a_row, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias, scale, mode,
-                    rows, columns)
+        window_tile(a, a_row, a_group, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias,
+                    scale, mode, rows, columns)
 
     c[i, j] = act((sum over p < planes, k < depth of a[i, p, k] * b[p, k, j]  (+ c[i, j] if ACCUMULATE))
                   (* scale[j]) (+ bias[j]))
 
-    like `tile`, but the steps of the sum lie in planes: a[i, p, k] at a + offsets[p] + i*a_row + k*a_step,
-    where `offsets` is the address of int64 numbers of bytes, and b[p, k, j] at b + p*b_plane + k*b_step +
-    j*size. `lanewise`, each lane has an a of its own: a[i, p, k, j], as in b, instead of a[i, p, k].
+    like `tile`, but the steps of the sum lie in planes: a[i, p, k] at a + offsets[p] + i//3*a_group +
+    i%3*a_row + k*a_step, where `offsets` is the address of int64 numbers of bytes, and b[p, k, j] at
+    b + p*b_plane + k*b_step + j*size. Rows come in groups of three; without groups a_group is 3*a_row.
+    `lanewise`, each lane has an a of its own: a[i, p, k, j], as in b, instead of a[i, p, k].
     """
-    def emit(builder, a, a_row, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias, scale,
-             mode, columns, *, element_type, tile_rows, width, masked):
+    def emit(builder, a, a_row, a_group, a_step, offsets, planes, b, b_step, b_plane, c, c_row, depth, bias,
+             scale, mode, columns, *, element_type, tile_rows, width, masked):
         vector = _Vectors(builder, element_type, lanes)
         a, b, c, bias, scale, offsets = (
             builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, offsets))
@@ -363,7 +365,7 @@ def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewi
         outer = _Loop(builder, planes, [offsets, b, *[vector.zero] * len(part.cells)])
         with outer as (offset_at, b_start, *sums_before):
             offset = builder.load(builder.bitcast(offset_at, _I64.as_pointer()))
-            starts = part.row_starts(builder.gep(a, [offset]), a_row)
+            starts = part.row_starts(builder.gep(a, [offset]), a_group)
             inner = _Loop(builder, depth, [b_start, *starts, *sums_before])
             with inner as (b_now, *rest):
                 a_now = [_hidden(builder, pointer) for pointer in rest[:len(starts)]]
@@ -377,7 +379,7 @@ def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewi
         part.finish(sums, c, c_row, bias, scale, mode)
 
     kind = "lane_tile" if lanewise else "window_tile"
-    return _native(16, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
+    return _native(17, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
 
 
 def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, context, builder,

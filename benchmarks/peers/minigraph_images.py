@@ -22,7 +22,7 @@ from kernels.conv import ConvShape
 from kernels.jit import Call
 from kernels.pool import PoolShape
 from kernels.run import Prepared, run_calls
-from kernels.tape import thread_count
+from kernels.tape import aligned_empty, thread_count
 from minigraph import keras
 
 
@@ -59,7 +59,7 @@ def forward(task: Forward) -> Runner:
 
 def operator(task: Operator) -> Runner:
     """The operation's kernels on arrays that are there already, as NumPy's `out=`."""
-    out, calls = _calls(task, inputs.operands(task))
+    out, calls = _calls(task, [planned(operand) for operand in inputs.operands(task)])
     run = Prepared(calls)
 
     def step() -> Array:
@@ -69,13 +69,21 @@ def operator(task: Operator) -> Runner:
     return Runner(step)
 
 
-def _empty(*shape: int) -> Array:
-    """Memory of float32 whose pages are there."""
-    return np.zeros(shape, np.float32)
+def planned(array: Array) -> Array:
+    """A copy in memory as programs plan it: beginning on a cache line."""
+    copy = aligned_empty(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
-def _scratch(nbytes: int) -> Array:
-    return np.zeros(nbytes, np.uint8)
+def empty(*shape: int) -> Array:
+    """Such memory of float32 whose pages are there."""
+    return planned(np.zeros(shape, np.float32))
+
+
+def scratch(nbytes: int) -> Array:
+    """Such memory for a kernel's own use."""
+    return planned(np.zeros(nbytes, np.uint8))
 
 
 def _calls(task: Operator, operands: list[Array]) -> tuple[Array, list[Call]]:
@@ -90,8 +98,8 @@ def _calls(task: Operator, operands: list[Array]) -> tuple[Array, list[Call]]:
 
 
 def _convolution(task: Conv2d | DepthwiseConv2d, a: Array, b: Array) -> tuple[Array, list[Call]]:
-    tail = ("float32", thread_count(), _scratch)
-    out = _empty(*{"forward": task.y, "input-gradient": task.x, "filter-gradient": task.w}[task.operation])
+    tail = ("float32", thread_count(), scratch)
+    out = empty(*{"forward": task.y, "input-gradient": task.x, "filter-gradient": task.w}[task.operation])
     shape, whole = _conv_shape(task), isinstance(task, Conv2d)
     if task.operation == "forward":
         forward = conv.conv2d_calls if whole else depthwise.depthwise_calls
@@ -114,22 +122,22 @@ def _conv_shape(task: Conv2d | DepthwiseConv2d) -> ConvShape:
 def _pooling(task: Pool2d, operands: list[Array]) -> tuple[Array, list[Call]]:
     shape = PoolShape(*task.x, *task.y[1:3], (2, 2), (2, 2))
     tail = (shape, "float32", thread_count())
-    x, y = operands[0], _empty(*task.y)
+    x, y = operands[0], empty(*task.y)
     if task.operation == "forward":
         return y, (pool.max_pool2d_calls(x, y, 0, *tail) if task.kind == "max"
                    else pool.avg_pool2d_calls(x, y, *tail))
-    dy, dx = operands[1], _empty(*task.x)
+    dy, dx = operands[1], empty(*task.x)
     if task.kind == "average":
         return dx, pool.avg_pool2d_grad_calls(dy, dx, *tail)
-    winners = np.zeros(task.y, pool.winner_dtype((2, 2)))
+    winners = planned(np.zeros(task.y, pool.winner_dtype((2, 2))))
     run_calls(pool.max_pool2d_calls(x, y, winners, *tail))
     return dx, pool.max_pool2d_grad_calls(dy, winners, dx, *tail)
 
 
 def _normalization(task: BatchNormalize, operands: list[Array]) -> tuple[Array, list[Call]]:
     x, gamma, beta = operands[:3]
-    out, (first, second) = _empty(*task.x), (_empty(task.channels), _empty(task.channels))
-    tail = (x.size // task.channels, task.channels, task.epsilon, "float32", thread_count(), _scratch)
+    out, (first, second) = empty(*task.x), (empty(task.channels), empty(task.channels))
+    tail = (x.size // task.channels, task.channels, task.epsilon, "float32", thread_count(), scratch)
     match task.operation:
         case "training":
             return out, normalization.batch_norm_calls(x, gamma, beta, out, first, second, *tail)

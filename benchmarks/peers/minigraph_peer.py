@@ -19,6 +19,7 @@ from benchmarks import inputs
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
 from benchmarks.peers import Runner, minigraph_images
+from benchmarks.peers.minigraph_images import empty, planned, scratch
 from benchmarks.workloads import (
     AdamUpdate,
     EagerOp,
@@ -116,10 +117,6 @@ def _reset(variables: list) -> Callable[[], None]:
 Step = tuple[str, Sequence[str], Sequence[int], int]
 
 
-def _scratch(nbytes: int) -> np.ndarray:
-    return np.empty(nbytes, np.uint8)
-
-
 def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
     """One kernel on arrays that are there already, as NumPy's `out=`."""
     from kernels.fused import fused_calls
@@ -127,16 +124,16 @@ def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
     from kernels.reduce import reduce_calls
     from kernels.run import Prepared
     threads = thread_count()
-    operands = inputs.operands(task)
+    operands = [planned(operand) for operand in inputs.operands(task)]
     out: np.ndarray
     match task:
         case MatMul():
             a, b = operands
-            out = np.zeros((task.rows, task.columns), np.float32)
+            out = empty(task.rows, task.columns)
             calls = matmul_calls(a, b, out, 0, 1, task.rows, task.columns, task.inner, task.transpose_a,
-                                 task.transpose_b, None, "float32", threads, _scratch)
+                                 task.transpose_b, None, "float32", threads, scratch)
         case Elementwise():
-            out = np.zeros(task.size, np.float32)
+            out = empty(task.size)
             f = ("float32",)
             expressions: dict[str, list[Step]] = {
                 "add": [("add", f, (0, 1), 2)],
@@ -151,13 +148,13 @@ def _kernel(task: MatMul | Elementwise | Reduction) -> Runner:
                 steps,
                 (task.size,),
                 threads,
-                _scratch,
+                scratch,
             )
         case Reduction():
             axes = (0, 1) if task.axis is None else (task.axis,)
-            out = np.zeros([n for i, n in enumerate(task.shape) if i not in axes], np.float32)
+            out = empty(*(n for i, n in enumerate(task.shape) if i not in axes))
             calls = reduce_calls(
-                task.operation, operands[0], out, task.shape, axes, "float32", threads, _scratch
+                task.operation, operands[0], out, task.shape, axes, "float32", threads, scratch
             )
     run = Prepared(calls)
 
