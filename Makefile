@@ -14,6 +14,8 @@ INSTALL := $(BIN)/python -m pip install -c $(PINS)
 PYTHON ?= python3 python3.13 python3.12 python3.11
 # Test processes; `make test WORKERS=0` runs in one.
 WORKERS ?= 2
+# What `make quick` runs: graph, ops, compiler, ways in and stepper, not kernels, Keras or parity.
+ENGINE_TESTS := $(addprefix tests/,compile data ops run session stepper tracing)
 
 export PIP_NO_INPUT = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -26,7 +28,7 @@ help:
 	@echo "make demo    set up the core and run the demonstration (no TensorFlow needed)"
 	@echo "make test    set up everything and run the whole test suite"
 	@echo "make setup   set up .venv for both and run nothing"
-	@echo "make quick   the tests that take seconds each"
+	@echo "make quick   the engine's own tests, for the inner loop: under two minutes"
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make parity  our numbers beside TensorFlow's"
 	@echo "make bench   our times beside those of every peer installed"
@@ -43,7 +45,7 @@ test: $(TOOLS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 quick: $(TOOLS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not fuzz and not checked" $(ENGINE_TESTS)
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .

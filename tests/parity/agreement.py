@@ -1,5 +1,5 @@
-"""Tests over a part of the case table. `make quick` takes the first case of each op and the two common
-ways."""
+"""Tests over a part of the case table. With `-m "not slow"` only the first case of each op is run, in the two
+common ways."""
 
 import pytest
 
