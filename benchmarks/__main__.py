@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [row for row in WORKLOADS.values()
               if not options.only or row.name in options.only or row.group in options.only]
 
+    os.environ.setdefault("MINIGRAPH_QUIET", "1")  # progress of compiling would end up between the tables
     from benchmarks import report, run  # they import Numba; --help and --list need not wait
 
     record = run.measure(chosen, peers, options.rounds,

@@ -6,10 +6,6 @@ Knows nothing about timing.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("MINIGRAPH_QUIET", "1")
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

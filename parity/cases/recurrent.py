@@ -66,8 +66,38 @@ def _kinds() -> list[Case]:
     ]
 
 
-def _looked_up(tf, layer, ids):
-    return layer(ids)
+def _one_step(name: str, variant: str = "", **options: Any) -> Case:
+    """A cell called once: its output and its states."""
+    def make(tf, dtype):
+        return getattr(keras_of(tf).layers, name)(3, dtype=dtype, **options)
+
+    def run(tf, cell, x):
+        states = [x[:, t, :3] for t in range(1, 3 if name == "LSTMCell" else 2)]
+        output, after = cell(x[:, 0], states)
+        return [output, *(after if isinstance(after, (list, tuple)) else [after])]
+
+    return Case(f"keras.layers.{name}", run, (SEQUENCES,), variant, layer=make, edge=True, sums=True)
+
+
+def _stacked(tf, dtype):
+    layers = keras_of(tf).layers
+    cells = layers.StackedRNNCells([layers.GRUCell(4, dtype=dtype), layers.LSTMCell(3, dtype=dtype)],
+                                   dtype=dtype)
+    return layers.RNN(cells, return_sequences=True, unroll=True, dtype=dtype)
+
+
+def _over_time(tf, dtype):
+    layers = keras_of(tf).layers
+    return layers.RNN(layers.SimpleRNNCell(3, dtype=dtype), unroll=True, dtype=dtype)
+
+
+def _masked(tf, layer, x):
+    """Steps of zeros are masked: here every second one."""
+    return layer(x * tf.reshape(tf.cast(tf.range(5) % 2, x.dtype), (1, 5, 1)))
+
+
+def _called(tf, layer, x):
+    return layer(x)
 
 
 CASES = [
@@ -75,6 +105,12 @@ CASES = [
     *(_wrapped("Bidirectional", str(mode), kind, {"units": 3, "return_sequences": True}, merge_mode=mode)
       for mode, kind in (("concat", "LSTM"), ("sum", "GRU"), ("mul", "SimpleRNN"), ("ave", "GRU"))),
     _wrapped("TimeDistributed", "", "Dense", {"units": 3, "activation": "tanh"}),
-    Case("keras.layers.Embedding", _looked_up, (fixed([[3, 1, 0, 0], [2, 0, 4, 0]], "int32"),), layer=lambda
+    *(_one_step(name) for name in ("SimpleRNNCell", "LSTMCell", "GRUCell")),
+    _one_step("GRUCell", "resets first", reset_after=False),
+    *(Case(f"keras.layers.{name}", _called, (SEQUENCES,), layer=make, edge=True, sums=True)
+      for name, make in (("RNN", _over_time), ("StackedRNNCells", _stacked))),
+    Case("keras.layers.Masking", _masked, (SEQUENCES,), edge=True,
+         layer=lambda tf, dtype: keras_of(tf).layers.Masking(dtype=dtype)),
+    Case("keras.layers.Embedding", _called, (fixed([[3, 1, 0, 0], [2, 0, 4, 0]], "int32"),), layer=lambda
          tf, dtype: keras_of(tf).layers.Embedding(6, 3, dtype=dtype), flat="whole numbers"),
 ]

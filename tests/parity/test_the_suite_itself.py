@@ -188,7 +188,7 @@ def test_every_public_op_has_a_case():
 )
 def test_every_keras_class_has_a_case(module):
     base = {
-        "layers": {"Input", "InputLayer", "InputSpec", "Layer", "Lambda"},
+        "layers": {"Input", "InputLayer", "InputSpec", "Layer", "Lambda", "Wrapper"},
         "losses": {"Loss", "LossFunctionWrapper"},
         "metrics": {"Metric", "MeanMetricWrapper"},
         "regularizers": {"Regularizer"},
