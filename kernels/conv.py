@@ -7,7 +7,8 @@ around it, band by band, so that tiles meet no edge.
 
 The input gradient is the same sum over dy with the filters turned around (Dumoulin and Visin, "A guide to
 convolution arithmetic for deep learning", 2016, section 4); with strides each phase of the input is such a
-sum of its own. The filter gradient is a matrix product over all pixels, on the same tiles.
+sum of its own. The filter gradient is a matrix product over all pixels, on the same tiles. Windows of 3×3
+with many channels are left to `kernels.winograd`.
 
 No result depends on the number of threads. This file does not know about graphs, layers or gradients of
 gradients.
@@ -22,6 +23,7 @@ from math import gcd
 from kernels.gemm import matmul_calls
 from kernels.jit import Call, Touch, kernel
 from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
+from kernels.winograd import winograd_calls
 
 _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
@@ -35,6 +37,10 @@ _DY_BYTES = 128 << 10
 _TILES_TO_COPY = 4
 # Multiply-adds that are worth waking another thread for.
 _PART_WORK = 1 << 17
+# From so many channels and tiles on, and for filters that fill so much of their register tiles, Winograd's
+# transforms cost less than they save. In float64 sums stay as the definition writes them: whoever chooses it
+# wants digits, not speed.
+_WINOGRAD_CHANNELS, _WINOGRAD_TILES, _WINOGRAD_FILLED, _WINOGRAD_DTYPES = 24, 36, 0.75, ("float32",)
 # The filter gradient is summed in so many shares of the pixels while their partial sums are this small.
 _SHARES, _SHARE_BYTES = 8, 1 << 20
 
@@ -399,10 +405,27 @@ def _band(windows: _Windows, size: int, direct: bool, most_rows: int, most_bytes
             "band_bytes": 0 if direct else _round_up(needed, _LINE)}
 
 
-def _windows_call(windows: _Windows, x, w, out, bias, scale, activation: str | None, dtype: str, threads: int,
-                  scratch: Callable[[int], object]) -> Call:
-    """The one call that computes `windows`."""
+def _suits_winograd(windows: _Windows, dtype: str) -> bool:
+    """Whether the windows are plain 3×3, and in numbers that make fewer products outweigh the transforms."""
+    pixel = windows.filters * _SIZE[dtype]
+    plain = (windows.taps == (3, 3) and windows.step == windows.stride == (1, 1) and windows.groups == 1
+             and windows.out_pixel == pixel and windows.out_row == windows.columns * pixel
+             and windows.origin == windows.w_origin == 0)
+    tiles = windows.batch * _ceil(windows.rows, 2) * _ceil(windows.columns, 2)
+    room = _round_up(windows.filters, tile_shape(dtype).columns)
+    return (plain and dtype in _WINOGRAD_DTYPES and windows.channels >= _WINOGRAD_CHANNELS
+            and tiles >= _WINOGRAD_TILES and windows.filters >= _WINOGRAD_FILLED * room)
+
+
+def _windows_calls(windows: _Windows, x, w, out, bias, scale, activation: str | None, dtype: str,
+                   threads: int, scratch: Callable[[int], object]) -> list[Call]:
+    """The calls that compute `windows`."""
     size, tile = _SIZE[dtype], tile_shape(dtype)
+    if _suits_winograd(windows, dtype):
+        streams = stream_mode(windows.batch * windows.out_image, windows.filters, dtype)
+        return winograd_calls(x, w, out, bias, scale, windows.batch, windows.height, windows.width,
+                              windows.channels, windows.rows, windows.columns, windows.filters, windows.first,
+                              ACTIVATIONS[activation] | streams, dtype, threads, scratch)
     direct = windows.stays_inside
     strips, all_rows = _ceil(windows.filters, tile.columns), windows.batch * windows.rows
     work = all_rows * windows.columns * windows.filters * max(1, windows.planes * windows.run)
@@ -437,7 +460,7 @@ def _windows_call(windows: _Windows, x, w, out, bias, scale, activation: str | N
               "offsets_bytes": _round_up(8 * max(1, windows.planes), _LINE),
               "w_bytes": block_planes * block_depth * tile.columns * size if copy_w else 0}
     values["scratch"] = scratch(row_parts * filter_parts * _part_bytes(values.__getitem__))
-    return Call(conv2d, (dtype,), [values[name] for name in _SLOT], parts=row_parts * filter_parts)
+    return [Call(conv2d, (dtype,), [values[name] for name in _SLOT], parts=row_parts * filter_parts)]
 
 
 def conv2d_calls(x, w, out, bias, shape: ConvShape, activation: str | None, dtype: str, threads: int,
@@ -461,7 +484,7 @@ def conv2d_calls(x, w, out, bias, shape: ConvShape, activation: str | None, dtyp
         shape.batch, shape.height, shape.width, shape.channels, shape.groups, shape.filters, shape.out_height,
         shape.out_width, (shape.kernel_height, shape.kernel_width), shape.dilation, shape.stride,
         (-shape.padding[0], -shape.padding[1]), 0, shape.out_height * row, row, pixel, 0)
-    return [_windows_call(windows, x, w, out, bias, scale, activation, dtype, threads, scratch)]
+    return _windows_calls(windows, x, w, out, bias, scale, activation, dtype, threads, scratch)
 
 
 def _check(activation: str | None, dtype: str) -> None:
@@ -584,7 +607,7 @@ def conv2d_input_gradient_calls(dy, w, dx, shape: ConvShape, dtype: str, threads
                 down.cells, along.cells, taps, (down.step, along.step), (1, 1), (down.first, along.first),
                 down.start * row + along.start * pixel, shape.height * row, stride_rows * row,
                 stride_columns * pixel, origin)
-            sums.append(_windows_call(windows, dy, turned, dx, 0, 0, None, dtype, threads, scratch))
+            sums += _windows_calls(windows, dy, turned, dx, 0, 0, None, dtype, threads, scratch)
             origin += taps[0] * taps[1] * group_filters * shape.channels * size
     return [*turns, *sums]
 

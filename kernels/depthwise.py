@@ -240,7 +240,7 @@ def depthwise_filter_gradient(T):
         len(_FILTER_SLOT))
     tile = microkernel.window_tile(T, LANES, MOST_TAPS, 1, lanewise=True)
     view, zero = simd.view(T), T(0)
-    inside, offsets_of = _inside(), _offsets()
+    inside, offsets_of, fetch = _inside(), _offsets(), microkernel.fetch_rows()
     MORE, CHUNK = ACCUMULATE, 16
 
     def body(a, part, parts):
@@ -279,8 +279,12 @@ def depthwise_filter_gradient(T):
                         target = base + (i * a[TAP_COLUMNS] + k) * cell_bytes
                         if i == first_i or window_rows == 1:
                             # A few pixels, all their channels: memory is walked through nearly in order.
+                            last_row = (window_rows - 1) * group
                             for j in range(first_j, end_j, CHUNK):
                                 for c in range(0, cell_bytes, LANES * SIZE):
+                                    # A share of the next pixels is fetched meanwhile, as in the kernel above.
+                                    fetch(pixels + (j + CHUNK) * cell_bytes + c * CHUNK, 0, 1, CHUNK)
+                                    fetch(cells + last_row + (j + CHUNK) * hop + c * CHUNK, 0, 1, CHUNK)
                                     tile(cells + j * hop + c, step, group, hop, offsets, 1,
                                          pixels + j * cell_bytes + c, cell_bytes, 0, target + c, cell_bytes,
                                          min(CHUNK, end_j - j), 0, 0, MORE, together * window_rows,
@@ -318,9 +322,8 @@ def depthwise_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thr
     target = dw if shares == 1 else scratch(shares * count * _SIZE[dtype])
     parts = min(threads, shares)
     block = [x, dy, target, scratch(parts * 8), shape.batch, shape.height, shape.width, shape.channels,
-    shape.out_height,
-             shape.out_width, shape.kernel_height, shape.kernel_width, *shape.dilation, *shape.stride,
-             -shape.padding[0], -shape.padding[1], shares, parts]
+             shape.out_height, shape.out_width, shape.kernel_height, shape.kernel_width, *shape.dilation,
+             *shape.stride, -shape.padding[0], -shape.padding[1], shares, parts]
     calls = [Call(depthwise_filter_gradient, (dtype,), block, parts=parts)]
     if shares > 1:
         calls += reduce_calls("sum", target, dw, (shares, count), (0,), dtype, threads, scratch)

@@ -210,6 +210,12 @@ def exceeds(typing, a, b):
 
 
 @intrinsic
+def less(typing, a, b):
+    """The mask of the lanes where a < b."""
+    return _operation(_mask_of, lambda builder, a, b: builder.fcmp_ordered("<", a, b))(typing, a, b)
+
+
+@intrinsic
 def equal(typing, a, b):
     """The mask of the lanes where two vectors of integers are equal."""
     return _operation(_mask_of, lambda builder, a, b: builder.icmp_unsigned("==", a, b))(typing, a, b)

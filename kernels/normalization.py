@@ -314,18 +314,13 @@ def batch_norm_gradient_sums(T):
     view, wide = simd.view(T), simd.view(D)
 
     @simd.device_function
-    def eight(dy, x, at, step, m):
-        """Sum of dy and of dy (x - m) over eight rows' elements."""
+    def four(dy, x, at, step, m):
+        """Sum of dy and of dy (x - m) over four rows' elements."""
         g0, g1 = read(dy, at), read(dy, at + step)
         g2, g3 = read(dy, at + 2 * step), read(dy, at + 3 * step)
         p = ((g0 * minus(read(x, at), m) + g1 * minus(read(x, at + step), m))
              + (g2 * minus(read(x, at + 2 * step), m) + g3 * minus(read(x, at + 3 * step), m)))
-        at += 4 * step
-        g4, g5 = read(dy, at), read(dy, at + step)
-        g6, g7 = read(dy, at + 2 * step), read(dy, at + 3 * step)
-        q = ((g4 * minus(read(x, at), m) + g5 * minus(read(x, at + step), m))
-             + (g6 * minus(read(x, at + 2 * step), m) + g7 * minus(read(x, at + 3 * step), m)))
-        return ((g0 + g1) + (g2 + g3)) + ((g4 + g5) + (g6 + g7)), p + q
+        return (g0 + g1) + (g2 + g3), p
 
     @simd.device_function
     def add_row(dy, x, at, middle, sums, products, base, width):
@@ -355,15 +350,14 @@ def batch_norm_gradient_sums(T):
                 products[base + j] = D(0)
             row = chunk * chunk_rows
             last = min(row + chunk_rows, long_rows)
-            while row + BLOCK <= last:
+            # Four rows of both: more would be more streams than the CPU foresees.
+            while row + 4 <= last:
                 at = row * lanes
                 for j in range(lanes):
-                    m = read(middle, j)
-                    s0, p0 = eight(dy, x, at + j, lanes, m)
-                    s1, p1 = eight(dy, x, at + 8 * lanes + j, lanes, m)
-                    write(sums, base + j, read(sums, base + j) + D(s0 + s1))
-                    write(products, base + j, read(products, base + j) + D(p0 + p1))
-                row += BLOCK
+                    s, p = four(dy, x, at + j, lanes, read(middle, j))
+                    write(sums, base + j, read(sums, base + j) + D(s))
+                    write(products, base + j, read(products, base + j) + D(p))
+                row += 4
             while row < last:
                 add_row(dy, x, row * lanes, middle, sums, products, base, lanes)
                 row += 1
