@@ -30,13 +30,14 @@ class ConcreteFunction:
         graph: the traced graph.
         inputs: its placeholders, one per tensor argument.
         outputs: the values it returns.
+        is_one_tensor: whether it returns one tensor, not a nest of them.
     """
 
     def __init__(self, name: str, graph: Graph, inputs: list[Value], result: Any):
         self.name, self.graph, self.inputs = name, graph, inputs
         self._leaves = flatten(result)
         self._result = result
-        self._is_one_tensor = isinstance(result, Value)
+        self.is_one_tensor = isinstance(result, Value)
         self.outputs: list[Value] = [leaf for leaf in self._leaves if isinstance(leaf, Value)]
         self._effects = [n for n in graph.nodes if n.op.has_effects(n)]
         self._variables = variables_read(graph.nodes)
@@ -112,23 +113,16 @@ class ConcreteFunction:
         if eager.tapes and self.is_watched(tensors):
             run = interpret if recording.active is None else recording.active.run_graph
             known = run(self.graph, dict(zip(self.inputs, tensors, strict=True)))
-            return self._packed([known[id(v)] for v in self.outputs])
+            return self._nested([known[id(v)] for v in self.outputs])
         specs = tuple([t.spec for t in tensors])
         program = self._programs.get(specs) or self.program(specs)
-        return self.run_program(program, [t.address for t in tensors])
+        return self.packed(program, program.run_addresses([t.address for t in tensors]))
 
-    def run_program(self, program: Program, addresses: list[int]) -> Any:
-        """Run a program of this graph on memory of its inputs' specs."""
-        blocks = program.run_addresses(addresses)
-        if self._is_one_tensor:
-            block, address = blocks[0]
-            return EagerTensor(program.output_specs[0], block, address)
-        return self._packed(
-            [
-                EagerTensor(spec, block, address)
-                for (block, address), spec in zip(blocks, program.output_specs, strict=True)
-            ]
-        )
+    def packed(self, program: Program, blocks: Sequence[tuple]) -> Any:
+        """What the function returns, from the memory of a program's outputs."""
+        specs = program.output_specs
+        return self._nested([
+            EagerTensor(spec, block, address) for (block, address), spec in zip(blocks, specs, strict=True)])
 
     def is_watched(self, tensors: Sequence[Tensor]) -> bool:
         """Whether an open tape follows a tensor or variable that goes in."""
@@ -136,8 +130,8 @@ class ConcreteFunction:
         answers = [tape.follows(tensors, self._variables) for tape in eager.tapes]
         return any(answers)
 
-    def _packed(self, outputs: list) -> Any:
-        if self._is_one_tensor:
+    def _nested(self, outputs: list) -> Any:
+        if self.is_one_tensor:
             return outputs[0]
         remaining = iter(outputs)
         return pack_like(

@@ -57,7 +57,8 @@ class Function:
         self._signature = Signature(python_function, self._name, input_signature)
         self._autograph, self._reduce = autograph_on, reduce_retracing
         self._concrete: dict[tuple, ConcreteFunction] = {}
-        #: (kinds of the arguments, program) for the shortest way through `__call__`.
+        #: For the shortest way through `__call__`, by the kinds of the arguments: how to run the program, the
+        #: spec of its result where that is one tensor, and else what makes the results of their memory.
         self._fast: dict[tuple, tuple] = {}
         #: One line for every trace after the first: what differed.
         self.retraces: list[str] = []
@@ -76,15 +77,25 @@ class Function:
             return self._inline(args, kwargs)
         if not kwargs and not eager.tapes:
             # The common call: eager tensors and simple Python values of kinds seen before, in as few steps
-            # as possible.
+            # as possible; a small training step takes less time than finding it.
+            kinds, addresses = [], []
+            for a in args:
+                if type(a) is EagerTensor:
+                    kinds.append(a.spec)
+                    addresses.append(a.address)
+                else:
+                    kinds.append((a.__class__, a))
             try:
-                found = self._fast.get(
-                    tuple([a.spec if type(a) is EagerTensor else (a.__class__, a) for a in args])
-                )
+                found = self._fast.get(tuple(kinds))
             except TypeError:
                 found = None  # A list or dict: not hashable.
             if found is not None:
-                return found[0](found[1], [a.address for a in args if type(a) is EagerTensor])
+                run, spec, packed = found
+                blocks = run(addresses)
+                if spec is None:
+                    return packed(blocks)
+                block, address = blocks[0]
+                return EagerTensor(spec, block, address)
         return self._call(args, kwargs)
 
     def _call(self, args: tuple, kwargs: dict) -> Any:
@@ -100,7 +111,9 @@ class Function:
             and len(tensors) == sum(type(a) is EagerTensor for a in args)
         ):
             key = tuple([a.spec if type(a) is EagerTensor else (a.__class__, a) for a in args])
-            self._fast[key] = concrete.run_program, concrete.program([t.spec for t in tensors])
+            program = concrete.program([t.spec for t in tensors])
+            spec = program.output_specs[0] if concrete.is_one_tensor else None
+            self._fast[key] = program.run_addresses, spec, functools.partial(concrete.packed, program)
         return concrete.run(tensors)
 
     def _inline(self, args: tuple, kwargs: dict) -> Any:
