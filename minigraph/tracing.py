@@ -78,7 +78,8 @@ class Function:
         if not kwargs and not eager.tapes:
             # The common call: eager tensors and simple Python values of kinds seen before, in as few steps
             # as possible; a small training step takes less time than finding it.
-            kinds, addresses = [], []
+            kinds: list[Any] = []
+            addresses: list[int] = []
             for a in args:
                 if type(a) is EagerTensor:
                     kinds.append(a.spec)
