@@ -24,6 +24,7 @@ from kernels.gemm import matmul_calls
 from kernels.jit import Call, Touch, kernel
 from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
 from kernels.winograd import winograd_calls
+from kernels.winograd_filter_gradient import winograd_filter_gradient_calls
 
 _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
@@ -41,6 +42,8 @@ _PART_WORK = 1 << 17
 # transforms cost less than they save. In float64 sums stay as the definition writes them: whoever chooses it
 # wants digits, not speed.
 _WINOGRAD_CHANNELS, _WINOGRAD_TILES, _WINOGRAD_FILLED, _WINOGRAD_DTYPES = 24, 36, 0.75, ("float32",)
+# The filter gradient transforms both images: it needs so many products of channels and filters.
+_WINOGRAD_PRODUCTS = 2048
 # The filter gradient is summed in so many shares of the pixels while their partial sums are this small.
 _SHARES, _SHARE_BYTES = 8, 1 << 20
 
@@ -463,6 +466,16 @@ def _windows_calls(windows: _Windows, x, w, out, bias, scale, activation: str | 
     return [Call(conv2d, (dtype,), [values[name] for name in _SLOT], parts=row_parts * filter_parts)]
 
 
+def _forward_windows(shape: ConvShape, dtype: str) -> _Windows:
+    """The windows that a convolution's output cells are sums over."""
+    pixel = shape.filters * _SIZE[dtype]
+    row = shape.out_width * pixel
+    return _Windows(
+        shape.batch, shape.height, shape.width, shape.channels, shape.groups, shape.filters, shape.out_height,
+        shape.out_width, (shape.kernel_height, shape.kernel_width), shape.dilation, shape.stride,
+        (-shape.padding[0], -shape.padding[1]), 0, shape.out_height * row, row, pixel, 0)
+
+
 def conv2d_calls(x, w, out, bias, shape: ConvShape, activation: str | None, dtype: str, threads: int,
                  scratch: Callable[[int], object], scale=0) -> list[Call]:
     """Calls that compute out = act(conv(x, w) * scale + bias).
@@ -478,12 +491,7 @@ def conv2d_calls(x, w, out, bias, shape: ConvShape, activation: str | None, dtyp
     if shape.is_product:
         return matmul_calls(x, w, out, bias, 1, shape.pixels, shape.filters, shape.channels, False, False,
                             activation, dtype, threads, scratch, scale=scale)
-    pixel = shape.filters * _SIZE[dtype]
-    row = shape.out_width * pixel
-    windows = _Windows(
-        shape.batch, shape.height, shape.width, shape.channels, shape.groups, shape.filters, shape.out_height,
-        shape.out_width, (shape.kernel_height, shape.kernel_width), shape.dilation, shape.stride,
-        (-shape.padding[0], -shape.padding[1]), 0, shape.out_height * row, row, pixel, 0)
+    windows = _forward_windows(shape, dtype)
     return _windows_calls(windows, x, w, out, bias, scale, activation, dtype, threads, scratch)
 
 
@@ -757,10 +765,11 @@ def conv2d_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thread
     if shape.is_product:
         return matmul_calls(x, dy, dw, 0, 1, shape.channels, shape.filters, shape.pixels, True, False, None,
                             dtype, threads, scratch)
-    windows = _Windows(
-        shape.batch, shape.height, shape.width, shape.channels, shape.groups, shape.filters, shape.out_height,
-        shape.out_width, (shape.kernel_height, shape.kernel_width), shape.dilation, shape.stride,
-        (-shape.padding[0], -shape.padding[1]), 0, 0, 0, 0, 0)
+    windows = _forward_windows(shape, dtype)
+    if _suits_winograd(windows, dtype) and shape.channels * shape.filters >= _WINOGRAD_PRODUCTS:
+        return winograd_filter_gradient_calls(
+            x, dy, dw, shape.batch, shape.height, shape.width, shape.channels, shape.out_height,
+            shape.out_width, shape.filters, windows.first, dtype, threads, scratch)
     direct, all_rows = windows.stays_inside, shape.batch * shape.out_height
     work = shape.pixels * count
     # Small results are summed in shares of the pixels, large ones tile by tile: decided by the sizes alone.

@@ -64,7 +64,9 @@ def _pointer(builder, pointer, index, vector: ir.VectorType):
 
 def _one_by_one(builder, mask, count: int, visit: Callable[[ir.Value], None]) -> None:
     """A loop over the lanes of the mask: visit(lane)."""
-    with cgutils.for_range(builder, _I64(count)) as loop:
+    # The optimiser is not told the count: unrolled, each lane's check would be code of its own.
+    opaque = ir.InlineAsm(ir.FunctionType(_I64, [_I64]), "", "=r,0")
+    with cgutils.for_range(builder, builder.call(opaque, [_I64(count)])) as loop:
         if isinstance(mask.type, ir.VectorType):
             with builder.if_then(builder.extract_element(mask, loop.index)):
                 visit(loop.index)

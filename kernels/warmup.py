@@ -26,6 +26,7 @@ FAMILIES = (
     "matvec",
     "conv",
     "winograd",
+    "winograd_filter_gradient",
     "depthwise",
     "folding",
     "reduce",
@@ -47,7 +48,8 @@ COMMON = frozenset(
     identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
     squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
     matmul matvec reduce_sum reduce_max argmax
-    conv2d conv2d_filter_gradient turn_filters winograd winograd_filters
+    conv2d conv2d_filter_gradient turn_filters
+    winograd winograd_filters winograd_filter_gradient winograd_filter_gradient_finish
     max_pool2d max_pool2d_winners max_pool2d_send
     softmax softmax_grad sparse_softmax_cross_entropy sparse_softmax_cross_entropy_grad softmax_cross_entropy
     softmax_cross_entropy_grad log_softmax log_softmax_grad

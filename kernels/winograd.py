@@ -23,14 +23,14 @@ from kernels.tiles import CAP, CAP_AT, RELU, STREAM, tile_shape
 _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
 #: Positions of a transformed tile; output cells along a tile's side, and input cells.
-_POSITIONS, _OUT, _IN = 16, 2, 4
+POSITIONS, _OUT, _IN = 16, 2, 4
 # A block of transformed tiles and their products.
-_BLOCK_BYTES = 768 << 10
+BLOCK_BYTES = 768 << 10
 # Filters are read once per block: so many tiles make that worth it.
-_FEWEST_TILES = 56
+FEWEST_TILES = 56
 
 
-def _odd_lines(nbytes: int) -> int:
+def odd_lines(nbytes: int) -> int:
     """Bytes of a row that begins on a cache line, and on other lines of a cache than its neighbours."""
     return (-(-nbytes // _LINE) | 1) * _LINE
 
@@ -43,7 +43,7 @@ def _filter_touches(block, dtypes) -> list[Touch]:
 
 
 def _transformed_filters(channels: int, strips: int, dtype: str) -> int:
-    return _POSITIONS * strips * channels * tile_shape(dtype).columns * _SIZE[dtype]
+    return POSITIONS * strips * channels * tile_shape(dtype).columns * _SIZE[dtype]
 
 
 @kernel("winograd_filters", "w out channels filters strips", _filter_touches)
@@ -116,27 +116,18 @@ def _touches(block, dtypes) -> list[Touch]:
 
 def _part_bytes(get: Callable[[str], int], size: int) -> int:
     """Transformed tiles, their products, and the cells of one tile at an edge."""
-    return (_POSITIONS * (get("in_position") + get("sum_position"))
-            + _odd_lines(_IN * _IN * get("channels") * size))
+    return (POSITIONS * (get("in_position") + get("sum_position"))
+            + odd_lines(_IN * _IN * get("channels") * size))
 
 
-@kernel("winograd", _FIELDS, _touches)
-def winograd(T):
-    """out = act(conv(x, w) * scale + bias) from filters as `winograd_filters` leaves them."""
-    from kernels import lanes, microkernel, simd, streaming
+def entering(T):
+    """The Numba function that transforms the cells of an image under one tile; see its docstring."""
+    from kernels import lanes, simd
     from kernels.jit import device_function
-    from kernels.lanes import add, less, multiply, pick, store, stream, subtract
+    from kernels.lanes import add, store, subtract
 
-    shape = tile_shape(str(T))
-    SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
-    WIDTH = lanes.lane_count(T)
-    (X, W, OUT, BIAS, SCALE, SCRATCH, BATCH, HEIGHT, WIDTH_, CHANNELS, OUT_ROWS, OUT_COLUMNS, FILTERS,
-     FIRST_ROW, FIRST_COLUMN, MODE, PARTS, BLOCKS, BLOCK_TILES, STRIPS, IN_ROW, IN_POSITION, SUM_ROW,
-     SUM_POSITION) = range(len(_SLOT))
-    view, load, first, spread = simd.view(T), lanes.load(WIDTH), lanes.first(WIDTH), lanes.spread(T, WIDTH)
-    tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
-    fetching_tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
-    zero, cap, RELUS, CAPS, STREAMS, LINE = T(0), T(CAP_AT), RELU, CAP, STREAM, _LINE
+    WIDTH, SIZE, zero = lanes.lane_count(T), T.bitwidth // 8, T(0)
+    view, load, first = simd.view(T), lanes.load(WIDTH), lanes.first(WIDTH)
 
     @device_function
     def line(a, b, c, d):
@@ -151,7 +142,7 @@ def winograd(T):
         store(out, at + 3 * step, values[3], mask)
 
     @device_function
-    def enter(cells, row, channels, target, step):
+    def transform(cells, row, channels, target, step):
         """target[position] = Bᵀ x B for the 4×4 cells whose rows are `row` elements apart."""
         x, out = view(cells, 3 * row + 4 * channels), view(target, 15 * step + channels)
         for c in range(0, channels, WIDTH):
@@ -171,7 +162,7 @@ def winograd(T):
 
     @device_function
     def copy_with_zeros(image, height, width, channels, row, column, target):
-        """The 4×4 cells from (row, column) on, 0 outside the image."""
+        """target[r, s] = image[row + r, column + s]."""
         x, out = view(image, height * width * channels), view(target, 16 * channels)
         for r in range(4):
             for s in range(4):
@@ -183,6 +174,40 @@ def winograd(T):
                 else:
                     for c in range(channels):
                         out[at + c] = zero
+
+    @device_function
+    def enter(image, height, width, channels, row, column, edge, target, step):
+        """target[position] = Bᵀ x B for the 4×4 cells from (row, column) on, 0 outside the image.
+
+        `edge` is the address of 16 cells of working memory, `step` the elements between two positions.
+        """
+        if row >= 0 and column >= 0 and row + 4 <= height and column + 4 <= width:
+            transform(image + (row * width + column) * channels * SIZE, width * channels, channels, target,
+                      step)
+        else:
+            copy_with_zeros(image, height, width, channels, row, column, edge)
+            transform(edge, 4 * channels, channels, target, step)
+    return enter
+
+
+@kernel("winograd", _FIELDS, _touches)
+def winograd(T):
+    """out = act(conv(x, w) * scale + bias) from filters as `winograd_filters` leaves them."""
+    from kernels import lanes, microkernel, simd, streaming
+    from kernels.jit import device_function
+    from kernels.lanes import add, less, multiply, pick, store, stream, subtract
+
+    enter = entering(T)
+    shape = tile_shape(str(T))
+    SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
+    WIDTH = lanes.lane_count(T)
+    (X, W, OUT, BIAS, SCALE, SCRATCH, BATCH, HEIGHT, WIDTH_, CHANNELS, OUT_ROWS, OUT_COLUMNS, FILTERS,
+     FIRST_ROW, FIRST_COLUMN, MODE, PARTS, BLOCKS, BLOCK_TILES, STRIPS, IN_ROW, IN_POSITION, SUM_ROW,
+     SUM_POSITION) = range(len(_SLOT))
+    view, load, first, spread = simd.view(T), lanes.load(WIDTH), lanes.first(WIDTH), lanes.spread(T, WIDTH)
+    tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
+    fetching_tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
+    zero, cap, RELUS, CAPS, STREAMS, LINE = T(0), T(CAP_AT), RELU, CAP, STREAM, _LINE
 
     @device_function
     def pair(a, b, c, d):
@@ -235,8 +260,8 @@ def winograd(T):
         down, across = (rows + 1) // 2, (columns + 1) // 2
         all_tiles = a[BATCH] * down * across
         in_row, in_position, sum_row, sum_position = a[IN_ROW], a[IN_POSITION], a[SUM_ROW], a[SUM_POSITION]
-        edge_bytes = (16 * cell_bytes + LINE - 1) // LINE | 1
-        ours = a[SCRATCH] + part * (16 * (in_position + sum_position) + edge_bytes * LINE)
+        edge_bytes = ((16 * cell_bytes + LINE - 1) // LINE | 1) * LINE
+        ours = a[SCRATCH] + part * (16 * (in_position + sum_position) + edge_bytes)
         sums = ours + 16 * in_position
         edge = sums + 16 * sum_position
         strip_bytes = channels * COLUMNS * SIZE
@@ -249,14 +274,8 @@ def winograd(T):
             for t in range(begin, end):
                 image, i, j = t // (down * across), t // across % down, t % across
                 row, column = 2 * i + a[FIRST_ROW], 2 * j + a[FIRST_COLUMN]
-                source = a[X] + image * height * width * cell_bytes
-                target = ours + (t - begin) * in_row
-                if row >= 0 and column >= 0 and row + 4 <= height and column + 4 <= width:
-                    enter(source + (row * width + column) * cell_bytes, width * channels, channels, target,
-                          in_position // SIZE)
-                else:
-                    copy_with_zeros(source, height, width, channels, row, column, edge)
-                    enter(edge, 4 * channels, channels, target, in_position // SIZE)
+                enter(a[X] + image * height * width * cell_bytes, height, width, channels, row, column, edge,
+                      ours + (t - begin) * in_row, in_position // SIZE)
             # As equal register tiles as can be: the first `taller` have one row more.
             count = end - begin
             pieces = (count + ROWS - 1) // ROWS
@@ -301,9 +320,9 @@ def winograd_calls(x, w, out, bias, scale, batch: int, height: int, width: int, 
     """
     size, tile = _SIZE[dtype], tile_shape(dtype)
     strips = -(-filters // tile.columns)
-    in_row, sum_row = _odd_lines(channels * size), _odd_lines(strips * tile.columns * size)
+    in_row, sum_row = odd_lines(channels * size), odd_lines(strips * tile.columns * size)
     tiles = batch * -(-rows // _OUT) * -(-columns // _OUT)
-    most = max(_FEWEST_TILES, _BLOCK_BYTES // (_POSITIONS * (in_row + sum_row)) // tile.rows * tile.rows)
+    most = max(FEWEST_TILES, BLOCK_BYTES // (POSITIONS * (in_row + sum_row)) // tile.rows * tile.rows)
     # As many blocks for each thread, and all of them equally large.
     parts = min(threads, tiles)
     blocks = -(-tiles // (most * parts)) * parts
@@ -315,8 +334,8 @@ def winograd_calls(x, w, out, bias, scale, batch: int, height: int, width: int, 
               "height": height, "width": width, "channels": channels, "rows": rows, "columns": columns,
               "filters": filters, "first_row": first[0], "first_column": first[1], "mode": mode,
               "parts": min(parts, blocks), "blocks": blocks, "block_tiles": block_tiles, "strips": strips,
-              "in_row": in_row, "in_position": _odd_lines(block_tiles * in_row), "sum_row": sum_row,
-              "sum_position": _odd_lines(block_tiles * sum_row)}
+              "in_row": in_row, "in_position": odd_lines(block_tiles * in_row), "sum_row": sum_row,
+              "sum_position": odd_lines(block_tiles * sum_row)}
     values["scratch"] = scratch(values["parts"] * _part_bytes(values.__getitem__, size))
     return [Call(winograd_filters, (dtype,), [w, transformed, channels, filters, strips],
                  parts=min(threads, channels)),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import conv, tiles, winograd
+from kernels import conv, tiles, winograd, winograd_filter_gradient
 from tests.kernels.test_conv import DTYPES, WHOLE, Convolution, shape_of
 
 
@@ -13,7 +13,7 @@ from tests.kernels.test_conv import DTYPES, WHOLE, Convolution, shape_of
 def always(monkeypatch) -> None:
     """Every plain 3×3 convolution takes this way, and the smallest work is shared among threads."""
     for name, value in {"_WINOGRAD_CHANNELS": 1, "_WINOGRAD_TILES": 1, "_WINOGRAD_FILLED": 0,
-                        "_WINOGRAD_DTYPES": DTYPES}.items():
+                        "_WINOGRAD_PRODUCTS": 0, "_WINOGRAD_DTYPES": DTYPES}.items():
         monkeypatch.setattr(conv, name, value)
 
 
@@ -58,11 +58,23 @@ def test_blocks_of_tiles_change_no_bit(monkeypatch) -> None:
     convolution = Convolution(shape_of(2, 13, 15, 20, (3, 3), 40, before=(1, 1), after=(1, 1)), bias=True)
     expected = check(convolution)
     for fewest, nbytes in ((1, 1), (5, 1), (15, 1), (1, 1 << 20)):
-        monkeypatch.setattr(winograd, "_FEWEST_TILES", fewest)
-        monkeypatch.setattr(winograd, "_BLOCK_BYTES", nbytes)
+        monkeypatch.setattr(winograd, "FEWEST_TILES", fewest)
+        monkeypatch.setattr(winograd, "BLOCK_BYTES", nbytes)
         for threads in (1, 3):
             for got, same in zip(convolution.run(threads=threads), expected, strict=True):
                 np.testing.assert_array_equal(got, same)
+
+
+@pytest.mark.parametrize(("fewest", "block", "sums"), [(1, 1, 1 << 20), (5, 1, 1), (3, 1 << 20, 100_000)])
+def test_ways_of_cutting_the_filter_gradient(fewest: int, block: int, sums: int, monkeypatch) -> None:
+    """Blocks and shares of the tiles: the sizes decide, not the number of threads."""
+    for name, value in {"FEWEST_TILES": fewest, "BLOCK_BYTES": block, "_SHARES_BYTES": sums}.items():
+        monkeypatch.setattr(winograd_filter_gradient, name, value)
+    for filters in (5, 40, 100):
+        convolution = Convolution(shape_of(2, 9, 7, 20, (3, 3), filters, before=(1, 1), after=(0, 1)))
+        one = check(convolution)[2]
+        for threads in (2, 3, 20):
+            np.testing.assert_array_equal(convolution.run(threads=threads)[2], one)
 
 
 @pytest.mark.parametrize("shift", [0, 1])
