@@ -28,6 +28,8 @@ from kernels.tiles import STREAM_BYTES, large_and_apart
 BLOCK_BYTES = 65536
 #: Limits of a block's length in elements.
 SHORTEST_BLOCK, LONGEST_BLOCK = 512, 4096
+#: Where results go past the caches: shorter, so that what is fetched for the next block stays in the first.
+STREAMED_BLOCK = 1024
 
 # The driver's argument block: a header, then registers, loads and steps.
 _HEADER = "n block registers loads steps scratch part_bytes parts"
@@ -128,7 +130,10 @@ def load_runs(T):
 
 @kernel("stream", "x y z out n", _load_touches)
 def stream(T):
-    """out[i] = x[i] for i < n, written past the caches where out begins on a cache line; not settled yet."""
+    """out[i] = x[i] for i < n, written past the caches where out begins on a cache line; not settled yet.
+
+    What comes n items after y and z is fetched meanwhile: inputs of the next block.
+    """
     from kernels import loops, simd, streaming
     view, read, write = simd.view(T), loops.read, loops.write
     SIZE, LINE = T.bitwidth // 8, streaming.LINE
@@ -137,7 +142,7 @@ def stream(T):
         n, done = a[4], 0
         if a[3] % LINE == 0:
             lines = n * SIZE // LINE
-            streaming.stream_lines(a[0], a[3], lines)
+            streaming.stream_lines(a[0], a[3], lines, a[1] + n * SIZE, a[2] + n * SIZE)
             done = lines * LINE // SIZE
         x, out = view(a[0], n), view(a[3], n)
         for i in range(done, n):
@@ -326,7 +331,8 @@ def fused_calls(inputs: Sequence[tuple[Any, str, Sequence[int]]], outputs: Seque
             for name, dtypes, operands, result in steps]
     _place_outputs(registers, len(inputs), outputs, streamed, known, work, n)
     pieces = _place_temporaries(registers, work)
-    block, parts = _cut(n, registers, pieces, len(work), threads)
+    longest = STREAMED_BLOCK if any(streamed) else LONGEST_BLOCK
+    block, parts = _cut(n, registers, pieces, len(work), threads, longest)
     return [_call(registers, work, pieces, n, block, parts, scratch)]
 
 
@@ -379,9 +385,13 @@ def _place_outputs(registers: list[_Register], inputs: int, outputs: Sequence, s
             value.ref, value.use = ref, WRITTEN
         else:
             registers.append(_Register(value.item, ref, WRITTEN))
-            copy = KernelRef(stream, (_CARRIER[value.item],)) if streams else (
-                KernelRef(FUNCTIONS["identity"].kernel, (dtype,)))
-            work.append((copy, [register], len(registers) - 1))
+            if streams:
+                read = [number for number in range(inputs) if registers[number].use == READ][:2]
+                work.append((KernelRef(stream, (_CARRIER[value.item],)),
+                             [register, *(read or [register]), *read[:1]][:3], len(registers) - 1))
+            else:
+                copy = KernelRef(FUNCTIONS["identity"].kernel, (dtype,))
+                work.append((copy, [register], len(registers) - 1))
 
 
 def _place_temporaries(registers: list[_Register], work: list) -> _Pieces:
@@ -410,10 +420,11 @@ def _place_temporaries(registers: list[_Register], work: list) -> _Pieces:
     return pieces
 
 
-def _cut(n: int, registers: list[_Register], pieces: _Pieces, steps: int, threads: int) -> tuple[int, int]:
+def _cut(n: int, registers: list[_Register], pieces: _Pieces, steps: int, threads: int,
+         longest: int) -> tuple[int, int]:
     """The block length and the number of parts; marks the loads that need to happen only once."""
     bytes_each = sum(pieces.items) + sum(register.item for register in registers if register.use != TEMPORARY)
-    block = min(max(BLOCK_BYTES // bytes_each, SHORTEST_BLOCK), LONGEST_BLOCK)
+    block = min(max(BLOCK_BYTES // bytes_each, SHORTEST_BLOCK), longest)
     parts = threads if n * steps >= 2 * PARALLEL_FROM else 1
     if parts > 1:
         blocks = -(-n // block)

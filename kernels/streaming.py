@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -17,12 +18,16 @@ _VECTOR = ir.VectorType(_I64, LINE // 8)
 
 
 @intrinsic
-def stream_lines(typing, source, target, lines):
-    """Copy whole cache lines between addresses; the target begins on a line, the source may be anywhere."""
-    signature = types.void(types.int64, types.int64, types.int64)
+def stream_lines(typing, source, target, lines, ahead, also_ahead):
+    """Copy whole cache lines between addresses; the target begins on a line, the source may be anywhere.
+
+    Meanwhile as many lines from `ahead` and from `also_ahead` on are fetched: waiting for stores to reach
+    memory, the CPU asks for nothing by itself. Any address will do.
+    """
+    signature = types.void(types.int64, types.int64, types.int64, types.int64, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        source, target, lines = arguments
+        source, target, lines, *fetched = arguments
         before = builder.block
         head, turn, done = (builder.append_basic_block(name) for name in ("lines", "line", "streamed"))
         builder.branch(head)
@@ -39,11 +44,20 @@ def stream_lines(typing, source, target, lines):
         stored = builder.store(value, write)
         stored.align = LINE
         stored.set_metadata("nontemporal", builder.module.add_metadata([_I32(1)]))
+        for address in fetched:
+            _fetch(builder, builder.inttoptr(builder.add(address, offset), _I8.as_pointer()))
         index.add_incoming(builder.add(index, _I64(1)), turn)
         builder.branch(head)
         builder.position_at_end(done)
         return context.get_dummy_value()
     return signature, codegen
+
+
+def _fetch(builder, pointer) -> None:
+    signature = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    for_reading, first_level, data = _I32(0), _I32(3), _I32(1)
+    builder.call(function, [pointer, for_reading, first_level, data])
 
 
 @intrinsic
