@@ -39,9 +39,12 @@ FAMILIES = (
     "rows",
     "pool",
     "resize",
+    "recurrent_panels",
+    "recurrent",
+    "recurrent_gradient",
 )
 
-#: What training dense and convolutional networks uses: these are compiled by default.
+#: What training dense, convolutional and recurrent networks uses: these are compiled by default.
 COMMON = frozenset(
     """
     run_tape pool_worker pool_init fused load_runs
@@ -56,6 +59,7 @@ COMMON = frozenset(
     copy_box fill take_rows one_hot
     categorical_matches binary_matches sparse_categorical_accuracy
     adam sgd sgd_momentum rmsprop adagrad advance accumulate
+    pack_recurrent pack_recurrent_transposed lstm lstm_grad gru gru_grad
     random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next shuffle_order
 """.split()
 )

@@ -73,6 +73,8 @@ _LAZY = {
 }
 _LAZY_NAMES = {
     "function": "minigraph.tracing",
+    "expand": "minigraph.expansion",
+    "expanding": "minigraph.ops.recurrent_fused",
     "TensorSpec": "minigraph.tracing",
     "Program": "minigraph.compile.program",
     "compile_graph": "minigraph.compile.program",

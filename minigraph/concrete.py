@@ -30,13 +30,14 @@ class ConcreteFunction:
         graph: the traced graph.
         inputs: its placeholders, one per tensor argument.
         outputs: the values it returns.
+        result: those in their nest, with what it returns besides values.
         is_one_tensor: whether it returns one tensor, not a nest of them.
     """
 
     def __init__(self, name: str, graph: Graph, inputs: list[Value], result: Any):
         self.name, self.graph, self.inputs = name, graph, inputs
         self._leaves = flatten(result)
-        self._result = result
+        self.result = result
         self.is_one_tensor = isinstance(result, Value)
         self.outputs: list[Value] = [leaf for leaf in self._leaves if isinstance(leaf, Value)]
         self._effects = [n for n in graph.nodes if n.op.has_effects(n)]
@@ -47,7 +48,7 @@ class ConcreteFunction:
     def structured_outputs(self) -> Any:
         """What the function returns, with a TensorSpec for every tensor."""
         return pack_like(
-            self._result,
+            self.result,
             [
                 TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, Value) else leaf
                 for leaf in self._leaves
@@ -135,7 +136,7 @@ class ConcreteFunction:
             return outputs[0]
         remaining = iter(outputs)
         return pack_like(
-            self._result, [next(remaining) if isinstance(leaf, Value) else leaf for leaf in self._leaves]
+            self.result, [next(remaining) if isinstance(leaf, Value) else leaf for leaf in self._leaves]
         )
 
     def __repr__(self) -> str:

@@ -302,6 +302,8 @@ class Emitter:
             elif node.op.is_alias:
                 for out, source in zip(node.outputs, node.inputs, strict=False):
                     self.alias(out, source)
+                if "note" in node.attrs:
+                    self.note(node.attrs["note"])
             elif node.op.has_kernel(node):
                 node.op.emit(self, node)
             else:

@@ -84,6 +84,12 @@ class NumberedOp(Op, abstract=True):
             return inputs, attrs
         return inputs[:self.fixed], self.filled(values, attrs)
 
+    def interpret(self, inputs, attrs):
+        """With the numbers that the inputs give, which a graph of unknown sizes did not know."""
+        if any(has_given(value) for value in attrs.values()):
+            inputs, attrs = self.settle(inputs, attrs, [np.asarray(tensor) for tensor in inputs])
+        return super().interpret(inputs, attrs)
+
     def has_kernel(self, node) -> bool:
         # Numbers are moved whatever their dtype, in units of up to 8 bytes.
         return (all(v.dtype.size <= 8 for v in (*node.inputs, *node.outputs))

@@ -146,6 +146,29 @@ def projected(x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Te
     return found if bias is None else found + bias
 
 
+def projected_steps(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Tensor] = ()
+) -> Tensor:
+    """`projected` for x [N, T, I], as one product of all rows: [N, T, G·U]."""
+    features, columns = kernel.shape
+
+    def rows(mask: Tensor | None) -> Tensor:
+        return ops.reshape(x if mask is None else x * ops.expand_dims(mask, 1), [-1, features])
+
+    if len(masks) > 1:
+        blocks = ops.split(kernel, len(masks), axis=1)
+        parts = [ops.matmul(rows(mask), w) for mask, w in zip(masks, blocks, strict=True)]
+        found = ops.concat(parts, -1)
+    else:
+        found = ops.matmul(rows(masks[0] if masks else None), kernel)
+    if bias is not None:
+        found = ops.bias_add(found, bias)
+    sizes: Any = [-1 if n is None else n for n in (*x.shape[:2], columns)]
+    if sizes.count(-1) > 1:
+        sizes = ops.concat([ops.shape(x)[:2], [columns]], 0)
+    return ops.reshape(found, sizes)
+
+
 def _recurrent(h: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Tensor]) -> Tensor:
     with _scope("from_state"):
         return projected(h, kernel, bias, masks)

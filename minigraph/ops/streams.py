@@ -221,6 +221,11 @@ def eager_seeds(op_seed: int | None) -> tuple[int, int]:
     return _op_seeds(op_seed, None) or unpredictable()
 
 
+def graph_seeds(graph: Graph) -> tuple[int, int] | None:
+    """(graph seed, op seed) of the next draw in a graph; None where nothing was seeded."""
+    return _op_seeds(None, graph)
+
+
 def _graph_seed(graph: Graph) -> int | None:
     """The seed of a graph: its own, that of one around it, or the global one."""
     around: Graph | None = graph

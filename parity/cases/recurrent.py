@@ -61,8 +61,31 @@ def _kinds() -> list[Case]:
     return [
         *found,
         _layer("LSTM", "hard sigmoid", units=3, recurrent_activation="hard_sigmoid"),
+        *_combined(),
         _layer("GRU", "resets first", units=3, reset_after=False, return_sequences=True),
         _layer("GRU", "resets first, unrolled", units=3, reset_after=False, unroll=True),
+    ]
+
+
+def _combined() -> list[Case]:
+    """Arguments together: what is fused, what is expanded, and masks both ways."""
+    found = []
+    for name in ("SimpleRNN", "LSTM", "GRU"):
+        gated: dict[str, Any] = {} if name == "SimpleRNN" else {"recurrent_activation": "softsign"}
+        found += [
+            _layer(name, "masked, backwards, without bias", masked=True, units=3, return_sequences=True,
+                   go_backwards=True, use_bias=False),
+            _layer(name, "masked, the last", masked=True, units=17, activation="softsign", **gated),
+            _layer(name, "masked zeros", masked=True, units=3, return_sequences=True,
+                   zero_output_for_mask=True, activation="elu"),
+            _layer(name, "not fused", units=3, activation="swish", go_backwards=True, return_state=True),
+            _layer(name, "one step", normal(4, 1, 5), units=3, activation="selu"),
+        ]
+    return [
+        *found,
+        _layer("LSTM", "no forget bias", units=3, unit_forget_bias=False, recurrent_activation="relu"),
+        _layer("GRU", "resets first, masked", masked=True, units=3, reset_after=False, return_state=True,
+               activation="relu"),
     ]
 
 

@@ -148,7 +148,7 @@ def test_a_loop_gives_what_unrolled_steps_give(kind, backwards):
 def test_gates_have_their_names():
     def nodes(layer):
         graph = tf.Graph()
-        with graph.as_default():
+        with graph.as_default(), tf.expanding():
             x = tf.placeholder(tf.float32, (2, 3, 4))
             layer(x)
         return {node.name for node in graph.get_operations()}
@@ -164,3 +164,142 @@ def test_gates_have_their_names():
     names = nodes(layer)
     for gate in ("update_gate", "reset_gate", "candidate", "hidden_state"):
         assert any(name.startswith(f"reader/step_2/{gate}/") for name in names), gate
+
+
+# ------------------------------------------------------------------------------------------ in whole models
+
+
+def compiled(*stack, shape=(5, 4), **options):
+    model = keras.Sequential([keras.Input(shape, **options) if shape else keras.Input(**options), *stack])
+    model.compile("sgd", "mse")
+    return model
+
+
+def words(error) -> str:
+    return " ".join(str(error.value).split())
+
+
+def test_a_layer_on_the_last_output_only():
+    with pytest.raises(ShapeError) as error:
+        compiled(layers.LSTM(3), layers.LSTM(2, name="second"))
+    assert "the input of layer 'second' is not made of its sequences" in words(error)
+    assert "got: 2 axes, shape (None, 3)" in words(error)
+
+
+@pytest.mark.parametrize("x, got", [
+    (X[:, :3], "size 3 at axis 1"), (X[..., :3], "size 3 at axis 2"), (X[0], "2 axes, shape (5, 4)"),
+    (X.transpose(0, 2, 1), "size 4 at axis 1")])
+def test_data_that_is_no_sequence_of_the_model(x, got):
+    for use in (lambda model: model.predict(x, verbose=0),
+                lambda model: model.fit(x, np.ones((len(x), 2)), verbose=0)):
+        with pytest.raises(ShapeError) as error:
+            use(compiled(layers.GRU(2)))
+        assert "the data does not fit the model's input" in words(error) and got in words(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequences_of_length_0_and_1_in_a_model_of_any_length(kind):
+    model = compiled(kind(2, name="reader"), shape=(None, 4))
+    y = np.ones((3, 2), "float32")
+    for use in (lambda: model.predict(X[:, :0], verbose=0), lambda: model.fit(X[:, :0], y, verbose=0)):
+        with pytest.raises(ShapeError) as error:
+            use()
+        assert "needs at least one time step" in words(error) and "layer 'reader'" in words(error)
+    # One step is what the cell computes by itself.
+    layer = model.layers[-1]
+    found, _ = layer.cell(tf.constant(X[:, 0]), layer.get_initial_state(3))
+    np.testing.assert_allclose(model.predict(X[:, :1], verbose=0), found, rtol=1e-6)
+    before = model.get_weights()
+    model.fit(X[:, :1], y, verbose=0)
+    kernel, recurrent_kernel, _ = (new - old for new, old in zip(model.get_weights(), before, strict=True))
+    assert np.abs(kernel).max() > 0 and not recurrent_kernel.any()
+
+
+def test_masks_of_no_step_and_of_another_length():
+    layer = layers.LSTM(2, return_sequences=True, return_state=True)
+    found = layer(X, mask=np.zeros((3, 5), bool))
+    assert all(not np.asarray(part).any() for part in found)
+    x, mask = keras.Input((None, 4)), keras.Input((None,), dtype="bool")
+    model = keras.Model([x, mask], layers.GRU(2, name="reader")(x, mask=mask))
+    with pytest.raises(ShapeError) as error:
+        model.predict([X, np.ones((3, 4), bool)], verbose=0)
+    assert "the mask does not fit the sequences" in words(error) and "layer 'reader'" in words(error)
+    assert "got: a mask of shape (3, 4) for sequences of shape (3, 5, 4)" in words(error)
+
+
+def test_states_of_a_model_that_do_not_fit():
+    x = keras.Input((None, 4))
+    with pytest.raises(ShapeError) as error:
+        layers.GRU(2, name="writer")(x, initial_state=[keras.Input((3,))])
+    assert "got: shape (None, 3) for tensor 0 of the state" in words(error)
+    with pytest.raises(InvalidArgumentError) as error:
+        layers.LSTM(2, name="writer")(x, initial_state=[keras.Input((2,))])
+    assert "got: 1 of them" in words(error) and "hidden state, then cell state" in words(error)
+    state = keras.Input((2,))
+    model = keras.Model([x, state], layers.GRU(2)(x, initial_state=[state]))
+    with pytest.raises(ShapeError, match="do not hold the same number of samples"):
+        model.predict([X, np.zeros((2, 2), "float32")], verbose=0)
+    with pytest.raises(InvalidArgumentError, match="the cell's 2 tensors"):
+        layers.Bidirectional(layers.LSTM(2))(X, initial_state=[np.zeros((3, 2), "float32")] * 2)
+
+
+def test_a_stateful_model_and_its_batches():
+    def make():
+        return compiled(layers.LSTM(2, stateful=True), shape=None, batch_shape=(3, 5, 4))
+
+    def fit(model, x, **options):
+        return model.fit(x, np.ones((len(x), 2)), verbose=0, **options)
+
+    for use in (lambda model: model(X[:2]), lambda model: model.predict(X[:2], verbose=0),
+                lambda model: fit(model, np.concatenate([X, X])),
+                lambda model: fit(model, np.concatenate([X, X[:1]]), batch_size=3)):
+        with pytest.raises(ShapeError) as error:
+            use(make())
+        assert "at axis 0" in words(error) and "wanted: size 3 at axis 0, shape (3, 5, 4)" in words(error)
+    assert fit(make(), np.concatenate([X, X]), batch_size=3).epoch == [0]
+
+
+def test_wrappers_that_cannot_be():
+    with pytest.raises(InvalidArgumentError, match="Bidirectional wraps a recurrent layer"):
+        layers.Bidirectional(layers.Dense(2))
+    with pytest.raises(InvalidArgumentError, match="merge_mode cannot be 'max'"):
+        layers.Bidirectional(layers.LSTM(2), merge_mode="max")
+    with pytest.raises(InvalidArgumentError, match="both layers read in the same direction"):
+        layers.Bidirectional(layers.LSTM(2), backward_layer=layers.LSTM(2))
+    with pytest.raises(ShapeError, match="TimeDistributed needs sequences"):
+        layers.TimeDistributed(layers.Dense(2))(X[:, 0])
+    with pytest.raises(InvalidArgumentError, match="layer is a layer"):
+        layers.TimeDistributed(3)
+    with pytest.raises(InvalidArgumentError, match="RNN needs a cell with call"):
+        layers.RNN(4)
+
+
+def test_words_an_embedding_does_not_know():
+    model = compiled(layers.Embedding(5, 2, mask_zero=True), layers.LSTM(2), shape=(3,))
+    with pytest.raises(IndexError) as error:
+        model.fit(np.array([[1, 2, 7]]), np.ones((1, 2)), verbose=0)
+    assert "index 7 is outside axis 0 of size 5" in words(error) and "indices[0, 2] = 7" in words(error)
+
+
+def test_lists_instead_of_arrays():
+    h = np.zeros((3, 2), "float32")
+    for given in ([[[1.0, 2.0], [3.0, 4.0]]], [X, h, h]):
+        with pytest.raises(InvalidArgumentError) as error:
+            layers.LSTM(2, name="reader")(given)
+        assert "layer 'reader' takes one array of sequences" in words(error)
+        assert "initial_state=[h, c]" in words(error)
+
+
+def test_states_of_a_cell_that_do_not_fit():
+    h = np.zeros((3, 2), "float32")
+    for cell, states in ((layers.LSTMCell, [h]), (layers.LSTMCell, h), (layers.GRUCell, [h, h, h]),
+                         (layers.GRUCell, [np.zeros((3, 5), "float32")])):
+        with pytest.raises(InvalidArgumentError, match="states do not fit"):
+            cell(2)(X[:, 0], states)
+    with pytest.raises(ShapeError, match="takes one time step"):
+        layers.GRUCell(2)(X, [h])
+
+
+def test_a_layer_is_no_cell():
+    with pytest.raises(InvalidArgumentError, match="needs a cell, not a layer of all time steps"):
+        layers.RNN(layers.LSTM(2))

@@ -10,6 +10,7 @@ from typing import Any
 
 from minigraph import ops
 from minigraph.errors import FailedPreconditionError, InvalidArgumentError, ShapeError
+from minigraph.graph import current_graph
 from minigraph.keras import regularizers
 from minigraph.keras.arguments import refuse_unsupported
 from minigraph.keras.layer import Layer
@@ -27,6 +28,8 @@ from minigraph.keras.layers.recurrent_cells import (
     initial_state as cell_initial_state,
 )
 from minigraph.ops import recurrent
+from minigraph.ops.recurrent_fused import expanded_because, is_expanding
+from minigraph.run import recording
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, map_structure, pack_like
 from minigraph.variable import Variable
@@ -136,28 +139,48 @@ class RNN(Layer):
                 wanted="a number for axis 1, the time steps",
                 fix="give it in keras.Input(shape=(steps, features)), or leave unroll out",
             )
-        state = self._first_state(sequences, initial_state)
-        how = {
-            "mask": self._time_first_mask(mask, sequences),
-            "go_backwards": self.go_backwards,
-            "unroll": self.unroll,
-            "every_output": self.return_sequences,
-            "zeros_where_masked": self.zero_output_for_mask,
-        }
+        mask = self._checked_mask(mask, sequences)
+        reason = self._why_not_fused(sequences)
+        is_fused = reason is None
+        if is_fused and initial_state is None and not self.stateful:
+            state: list = []
+        else:
+            state = self._first_state(sequences, initial_state)
+        how = {"go_backwards": self.go_backwards, "every_output": self.return_sequences}
         try:
             self._draw_dropout(sequences, state)
-            last, outputs, state = self._over_steps(sequences, state, training, how)
+            if is_fused:
+                output, state = self.cell.fused_over_sequence(
+                    sequences, state, mask, training, zeros_where_masked=self.zero_output_for_mask, **how)
+            else:
+                if reason and current_graph() is not None:
+                    sequences = expanded_because(reason, sequences)
+                last, outputs, state = self._over_steps(sequences, state, training, {
+                    **how, "unroll": self.unroll, "zeros_where_masked": self.zero_output_for_mask,
+                    "mask": None if mask is None else ops.transpose(ops.expand_dims(mask, -1), [1, 0, 2])})
+                output = outputs if self.return_sequences else last
         finally:
             self._drop_dropout(self.cell)
         if self.stateful:
             for variable, value in zip(flatten(self._states), flatten(state), strict=True):
                 variable.assign(value)
-        output = outputs if self.return_sequences else last
         return (output, *state) if self.return_state else output
+
+    def _is_built_in(self) -> bool:
+        cell = self.cell
+        return isinstance(cell, BUILT_IN) and any(type(cell).call is kind.call for kind in BUILT_IN)
+
+    def _why_not_fused(self, sequences: Tensor) -> str | None:
+        """None where one op can do all steps; else why not ("" where that was asked for or is known)."""
+        is_asked = self.unroll or is_expanding() or recording.active is not None
+        if is_asked or not self._is_built_in() or sequences.shape[1] == 0:
+            return ""
+        reason = self.cell.why_not_fused()
+        return reason and f"layer {self.name!r}, {reason}"
 
     def _over_steps(self, sequences: Tensor, state: list, training: Any, how: dict) -> tuple:
         cell = self.cell
-        if isinstance(cell, BUILT_IN) and any(type(cell).call is kind.call for kind in BUILT_IN):
+        if self._is_built_in():
             return cell.over_sequence(sequences, state, training, **how)
 
         def step(now, before):
@@ -211,8 +234,8 @@ class RNN(Layer):
                 )
         return pack_like(zeros, [ops.cast(x, zero.dtype) for x, zero in zip(found, wanted, strict=True)])
 
-    def _time_first_mask(self, mask: Any, sequences: Tensor) -> Tensor | None:
-        """The mask as bool [T, N, 1]."""
+    def _checked_mask(self, mask: Any, sequences: Tensor) -> Tensor | None:
+        """The mask as bool [N, T]."""
         mask = flatten(mask)[0]
         if mask is None:
             return None
@@ -229,7 +252,7 @@ class RNN(Layer):
                 fix="give one True or False for each step of each sample",
             )
         mask = ops.cast(mask, "bool")
-        return ops.transpose(ops.expand_dims(mask, -1) if len(shape) == 2 else mask, [1, 0, 2])
+        return mask if len(shape) == 2 else ops.squeeze(mask, [2])
 
     # -- dropout masks, the same ones for all steps
     def _draw_dropout(self, sequences: Tensor, state: list) -> None:
@@ -243,7 +266,8 @@ class RNN(Layer):
             own = state[number] if isinstance(self.cell, StackedRNNCells) else state
             if drops[number]:
                 cell.get_dropout_mask(now)
-                cell.get_recurrent_dropout_mask(flatten(own)[0])
+                if cell.recurrent_dropout:
+                    cell.get_recurrent_dropout_mask(flatten(own)[0])
             if any(drops[number + 1 :]):
                 now, _ = call_cell(cell, now, list(own) if isinstance(own, (list, tuple)) else [own], False)
 
@@ -255,11 +279,20 @@ class RNN(Layer):
 
     # -- what it accepts
     def _check_input(self, inputs: Any) -> None:
+        if isinstance(inputs, (list, tuple)):
+            raise InvalidArgumentError(
+                f"layer {self.name!r} takes one array of sequences",
+                where=f"layer {self.name!r} ({type(self).__name__})",
+                got=f"a list of {len(inputs)}",
+                wanted="an array or tensor: samples, time steps, features",
+                fix="np.array(x) makes one of nested lists; states go by name: initial_state=[h, c]",
+            )
         shape = tuple(inputs.shape)
         exact = isinstance(self.cell, BUILT_IN)
         if len(shape) < 3 or (exact and len(shape) > 3):
             self._no_sequences(f"{len(shape)} axes, shape {shape}", "3 axes: samples, time steps, features",
-                               "x[..., None] adds the axis of one feature, x[:, None] that of one time step")
+                               "x[..., None] adds the axis of one feature, x[:, None] that of one time step; "
+                               "a recurrent layer before it needs return_sequences=True")
         kernel = getattr(self.cell, "kernel", None) if exact else None
         if kernel is not None and shape[-1] not in (None, kernel.shape[0]):
             self._no_sequences(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError
+from minigraph.errors import InvalidArgumentError, ShapeError
 from minigraph.graph import current_graph
 from minigraph.keras import activations, constraints, initializers, random, regularizers
 from minigraph.keras.arguments import one_of
@@ -19,6 +19,7 @@ from minigraph.keras.layer import Layer
 from minigraph.keras.random import SeedGenerator
 from minigraph.ops import recurrent
 from minigraph.ops.dispatch import convert
+from minigraph.ops.recurrent_fused import FUSED_ACTIVATIONS, fused_sequence
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
 
@@ -33,6 +34,8 @@ class RecurrentCell(Layer):
     gates = 1
     #: Tensors in the state, each (N, U).
     state_count = 1
+    #: What its fused form is called.
+    fused_name = ""
 
     def _set_up(
         self, units: int, activation: Any, use_bias: bool, initializer: Sequence, regularizer: Sequence,
@@ -148,6 +151,31 @@ class RecurrentCell(Layer):
                 flatten(self.get_recurrent_dropout_mask(state)) if drops_state else [])
 
     # -- states
+    def _check_step(self, inputs: Tensor, states: Any) -> list[Tensor]:
+        """The states as a list, if they and the inputs are those of one step."""
+        found = list(states) if isinstance(states, (list, tuple)) else [states]
+        if len(inputs.shape) != 2:
+            raise ShapeError(
+                f"{type(self).__name__} takes one time step",
+                where=f"layer {self.name!r}",
+                got=f"inputs of shape {tuple(inputs.shape)}",
+                wanted="(samples, features)",
+                fix="keras.layers.RNN(cell) goes over the steps of sequences",
+            )
+        rows = "samples" if inputs.shape[0] is None else inputs.shape[0]
+        if len(found) != self.state_count or any(
+            len(s.shape) != 2 or s.shape[1] not in (None, self.units) for s in found
+        ):
+            raise InvalidArgumentError(
+                f"{type(self).__name__}: states do not fit",
+                where=f"layer {self.name!r}",
+                got=", ".join(str(tuple(s.shape)) for s in found),
+                wanted=", ".join([f"({rows}, {self.units})"] * self.state_count)
+                + (": hidden state, then cell state" if self.state_count == 2 else ""),
+                fix="pass cell.get_initial_state(batch_size), or the states the step before gave",
+            )
+        return found
+
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
         """Zeros (batch_size, U) for each tensor of the state."""
         return [ops.zeros([batch_size, self.units], self.dtype) for _ in range(self.state_count)]
@@ -155,6 +183,31 @@ class RecurrentCell(Layer):
     def over_sequence(self, x: Tensor, state: list, training: bool | None, **how: Any) -> tuple:
         """All steps of x [N, T, I] at once; see `minigraph.ops.recurrent`."""
         raise NotImplementedError(f"{type(self).__name__} must define over_sequence")
+
+    def why_not_fused(self) -> str | None:
+        """What this cell does that its fused form cannot; None where that can do it all."""
+        for argument in ("activation", "recurrent_activation"):
+            function = getattr(self, argument, activations.linear)
+            if not any(getattr(activations, name) is function for name in FUSED_ACTIVATIONS):
+                name = getattr(function, "__name__", type(function).__name__)
+                return f"{argument} {name} has no fused kernel"
+        return "recurrent_dropout has no fused kernel" if self.recurrent_dropout else None
+
+    def _biases(self, b: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """What is added to the inputs' product, and to the state's."""
+        return b, None
+
+    def fused_over_sequence(
+        self, x: Tensor, states: Sequence[Tensor], mask: Tensor | None, training: bool | None, **how: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        """All steps of x [N, T, I] as one op; see `minigraph.ops.recurrent_fused.fused_sequence`."""
+        w, u, b = self._weights()
+        of_input, of_state = self._biases(b)
+        input_masks, _ = self._dropout(x, x, training)
+        z = recurrent.projected_steps(x, w, of_input, input_masks)
+        names = [next(name for name in FUSED_ACTIVATIONS if getattr(activations, name) is function)
+                 for function in (self.activation, getattr(self, "recurrent_activation", activations.linear))]
+        return fused_sequence(self.fused_name, z, u, of_state, states, mask, *names, **how)
 
     def _config(self, *between: str) -> dict[str, Any]:
         """The configuration, with the cell's own arguments between those all have."""
@@ -183,6 +236,8 @@ class SimpleRNNCell(RecurrentCell):
     Weights: kernel (I, U), recurrent_kernel (U, U), bias (U,). Called with inputs (N, I) and states [h] or h,
     (N, U); gives h' and the new states. Source: Elman, "Finding structure in time", 1990.
     """
+
+    fused_name = "simple_rnn"
 
     def __init__(
         self,
@@ -214,7 +269,7 @@ class SimpleRNNCell(RecurrentCell):
         return bool(training) and self.dropout > 0, bool(training) and self.recurrent_dropout > 0
 
     def call(self, sequence, states, training=False):
-        h = _only(states)
+        (h,) = self._check_step(sequence, states)
         w, u, b = self._weights()
         # Keras's cell draws its masks also where they are not used.
         self.get_dropout_mask(sequence)
@@ -249,7 +304,7 @@ class LSTMCell(RecurrentCell):
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
     """
 
-    gates, state_count = 4, 2
+    gates, state_count, fused_name = 4, 2, "lstm"
 
     def __init__(
         self,
@@ -293,7 +348,7 @@ class LSTMCell(RecurrentCell):
         self._add_weights(input_shape[-1], (4 * self.units,), bias)
 
     def call(self, inputs, states, training=False):
-        h, c = states
+        h, c = self._check_step(inputs, states)
         w, u, b = self._weights()
         input_masks, state_masks = self._dropout(inputs, h, training)
         x = recurrent.projected(inputs, w, b, input_masks)
@@ -360,6 +415,7 @@ class GRUCell(RecurrentCell):
         self.recurrent_activation = activations.get(recurrent_activation)
         self.seed_generator = SeedGenerator(seed)
         self.reset_after = reset_after
+        self.fused_name = "gru" if reset_after else "gru_reset_first"
 
     def build(self, input_shape):
         columns = 3 * self.units
@@ -367,9 +423,9 @@ class GRUCell(RecurrentCell):
                           self.bias_initializer)
 
     def call(self, inputs, states, training=False):
-        h = _only(states)
+        (h,) = self._check_step(inputs, states)
         w, u, b = self._weights()
-        of_input, of_state = recurrent.gru_biases(b, self.reset_after)
+        of_input, of_state = self._biases(b)
         input_masks, state_masks = self._dropout(inputs, h, training)
         x = recurrent.projected(inputs, w, of_input, input_masks)
         h = recurrent.gru_step(x, h, u, of_state, self.activation, self.recurrent_activation,
@@ -380,6 +436,9 @@ class GRUCell(RecurrentCell):
         input_masks, state_masks = self._dropout(x, state[0], training)
         return recurrent.gru(x, *state, *self._weights(), self.activation, self.recurrent_activation,
                              self.reset_after, input_masks=input_masks, state_masks=state_masks, **how)
+
+    def _biases(self, b):
+        return recurrent.gru_biases(b, self.reset_after)
 
     def get_config(self):
         own = {"reset_after": self.reset_after, "seed": self.seed}
@@ -441,12 +500,16 @@ class StackedRNNCells(Layer):
         return cls([deserialize_layer(cell) for cell in config.pop("cells")], **config)
 
 
-def _only(states: Any) -> Tensor:
-    return states[0] if isinstance(states, (list, tuple)) else states
-
-
 def check_cell(cell: Any, layer: str) -> None:
-    """Raise InvalidArgumentError for what has no `call` or no `state_size`."""
+    """Raise InvalidArgumentError for what has no `call` or no `state_size`, and for layers of all steps."""
+    if hasattr(cell, "return_sequences"):
+        raise InvalidArgumentError(
+            f"{layer} needs a cell, not a layer of all time steps",
+            where=f"keras.layers.{layer}",
+            got=type(cell).__name__,
+            wanted=f"{type(cell).__name__}Cell(units)",
+            fix="pass the cell, or use the layer alone",
+        )
     for wanted in ("call", "state_size"):
         if not hasattr(cell, wanted):
             raise InvalidArgumentError(

@@ -1,0 +1,12 @@
+"""Which activations `lane_math` has, by the numbers argument blocks call them. Importing this imports no
+Numba.
+"""
+
+from __future__ import annotations
+
+#: Activations inside recurrent kernels: those whose slope follows from their result.
+CODES = {name: code for code, name in enumerate(
+    ("linear", "tanh", "sigmoid", "relu", "hard_sigmoid", "softsign", "elu", "selu"))}
+
+#: Klambauer et al. 2017: these keep mean 0 and variance 1.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
