@@ -14,20 +14,25 @@ import numpy as np
 
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Operator, Pool2d
-from benchmarks.workloads import AdamUpdate, EagerOp, Elementwise, MatMul, Network, Reduction
+from benchmarks.sequences import SequenceNetwork
+from benchmarks.workloads import AdamUpdate, AnyNetwork, EagerOp, Elementwise, MatMul, Reduction
 
 Array = np.ndarray
 #: Environment variable that names the digits, so that every process a benchmark starts reads the same ones.
 DIGITS_FILE = "MINIGRAPH_BENCH_MNIST"
 
 
-def weights(network: Network | ImageNetwork) -> list[Array]:
+def weights(network: AnyNetwork) -> list[Array]:
     """Every layer's weights in turn, in Keras's order.
 
     Of dense layers: kernel (rows, columns), Glorot-uniform, and bias (columns,), zero. Networks of images:
     kernels He-uniform, so that numbers keep their size through relu; biases and normalizations arbitrary.
+    Networks of sequences: kernels uniform, so small that a relu's state does not grow from step to step;
+    biases arbitrary.
     """
     generator = np.random.default_rng(1)
+    if isinstance(network, SequenceNetwork):
+        return [_sequence_weight(generator, *weight) for weight in network.weights]
     if isinstance(network, ImageNetwork):
         return [_image_weight(generator, *weight) for weight in network.weights]
     arrays = []
@@ -48,15 +53,24 @@ def _image_weight(generator: np.random.Generator, role: str, shape: tuple[int, .
     return array
 
 
-def samples(network: Network | ImageNetwork, count: int) -> tuple[Array, Array]:
-    """Inputs (count, features) or (count, H, W, C) in [0, 1] and their targets: int32 labels (count,) or
-    one-hot (count, classes).
+def _sequence_weight(generator: np.random.Generator, role: str, shape: tuple[int, ...]) -> Array:
+    limit = 0.5 if role == "bias" else np.sqrt(1 / shape[0])
+    return generator.uniform(-limit, limit, shape).astype(np.float32)
+
+
+def samples(network: AnyNetwork, count: int) -> tuple[Array, Array]:
+    """Inputs (count, features), (count, H, W, C) or (count, steps, features) in [0, 1] and their targets:
+    int32 labels (count,), one-hot (count, classes), or numbers in [0, 1] in the shape of the output.
 
     If the environment names an `mnist.npz` (DIGITS_FILE), networks on 784 inputs get its first `count`
     training digits divided by 255; otherwise inputs are uniform random numbers with random labels, which cost
     the same.
     """
     shape: tuple[int, ...]
+    if isinstance(network, SequenceNetwork):
+        generator = np.random.default_rng(2)
+        return (generator.random((count, network.steps, network.features), np.float32),
+                generator.random((count, *network.output), np.float32))
     if isinstance(network, ImageNetwork):
         shape, classes = network.image, network.classes
     else:

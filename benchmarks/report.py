@@ -18,7 +18,7 @@ from benchmarks.workloads import GRAPH_PEERS, TENSORFLOW_PEERS, PeakMemory, Targ
 #: Spread of the middle half of the samples, as a fraction of the median, from which a number is marked.
 NOISY = 0.25
 #: Characters for a workload's name, description and targets: with the other columns, a line of 100.
-WORKLOAD_WIDTH = 34
+WORKLOAD_WIDTH = 33
 #: Peers that are asked for together, and what they are called then.
 RIVALS = {GRAPH_PEERS: "the fastest graph", TENSORFLOW_PEERS: "TensorFlow"}
 

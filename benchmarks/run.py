@@ -188,8 +188,9 @@ def _measure_in_workers(workload: Workload, workers: dict[str, Worker], rounds: 
 def _disagreements(workload: Workload, fingerprints: dict[str, list[list[float]]]) -> dict[str, str]:
     """Peers whose first results differ from those of the first peer (NumPy, where it takes part).
 
-    Training: 0.2 %, because torch adds Adam's epsilon elsewhere. An epoch: 5 % of its first loss only,
-    because each library shuffles in its own order. Everything else: rounding of float32 sums.
+    Training: 0.2 %, because Adam makes large of small differences in gradients near 0. An epoch: 5 % of its
+    first loss only, because each library shuffles in its own order. Everything else: rounding of float32
+    sums.
     """
     tolerance, calls = 1e-4, None
     if isinstance(workload.task, TrainStep):

@@ -20,6 +20,7 @@ from benchmarks.operators import (
     Operator,
     Pool2d,
 )
+from benchmarks.sequences import D1, D2, LSTM_512, STACKED_GRU, STACKED_LSTM, SequenceNetwork
 
 GRAPH_PEERS = ("tensorflow-graph", "tensorflow-xla", "torch", "torch-nhwc", "jax", "jax-sync")
 TENSORFLOW_PEERS = ("tensorflow-graph", "tensorflow-xla", "keras-fit")
@@ -51,11 +52,14 @@ class Network:
         return 3 * sum(products) - products[0]
 
 
+AnyNetwork = Network | ImageNetwork | SequenceNetwork
+
+
 @dataclass(frozen=True)
 class TrainStep:
     """Forward, loss, backward and Adam update on one batch that is already in the library's own tensors."""
 
-    network: Network | ImageNetwork
+    network: AnyNetwork
     batch: int
 
     def __post_init__(self) -> None:
@@ -69,9 +73,9 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Forward:
-    """The network's output for one batch of images that is already in the library's own tensors."""
+    """The network's output for one batch that is already in the library's own tensors."""
 
-    network: ImageNetwork
+    network: ImageNetwork | SequenceNetwork
     batch: int
 
     @property
@@ -253,19 +257,33 @@ def _training() -> list[Workload]:
             TrainStep(network, batch), (Target("speedup", speedup, GRAPH_PEERS),),
         )
 
+    def step_on_sequences(network: SequenceNetwork, batch: int, text: str, *targets: Target) -> Workload:
+        return Workload(f"step-{network.name}", "training step", f"{text}, batch {batch}",
+                        TrainStep(network, batch), targets)
+
+    def over_graphs(bound: float) -> Target:
+        return Target("speedup", bound, GRAPH_PEERS)
+
     return [
         step(B1, 10, 10.0), step(DIGITS, 64, 3.0), step(B4, 128, 1.5),
         step_on_images(DIGITS_CNN, 32, 2.0), step_on_images(C1, 10, 1.5), step_on_images(C2, 16, 1.5),
+        step_on_sequences(STACKED_LSTM, 32, "4 × LSTM(50), 60 steps", over_graphs(2.0)),
+        step_on_sequences(STACKED_GRU, 32, "4 × GRU(50), 60 steps", over_graphs(4.0)),
+        step_on_sequences(D1, 1, "LSTM(4), 1 step", over_graphs(8.0)),
+        step_on_sequences(D2, 1, "GRU(100) relu, 12 steps", over_graphs(4.0)),
+        step_on_sequences(LSTM_512, 64, "LSTM(512), 100 steps", over_graphs(1.2), Target("fma", 0.6)),
         fit(B1, 1_890, 10, 20.0), fit(B4, 60_000, 128, 4.0),
     ]
 
 
 def _forward() -> list[Workload]:
-    return [
+    rows = [
         Workload(f"forward-{network.name}", "forward pass", "224×224×3, batch 1", Forward(network, 1),
                  (Target("speedup", speedup, GRAPH_PEERS),))
         for network, speedup in ((VGG16, 1.2), (MOBILENET, 1.5), (MOBILENET_V2, 1.5))
     ]
+    return [*rows, Workload("forward-lstm-512", "forward pass", "LSTM(512), 100 steps, batch 64",
+                            Forward(LSTM_512, 64), (Target("speedup", 1.2, GRAPH_PEERS), Target("fma", 0.6)))]
 
 
 def _matmul() -> list[Workload]:
@@ -300,7 +318,7 @@ def _bandwidth() -> list[Workload]:
     ]
     for operation, axis, text in reductions:
         name = operation if axis is None else f"{operation}-axis-{axis}"
-        rows.append(Workload(name, "reduction", f"{text}, {side}×{side} float32",
+        rows.append(Workload(name, "reduction", f"{text}, {side}² float32",
                              Reduction(operation, (side, side), axis), bound))
     update = AdamUpdate((4096, 4096))
     count = prod(update.shape) / 1e6

@@ -1,5 +1,5 @@
-"""One file per library, and one for its work on images: how somebody who knows it well would run each
-workload, and nothing else.
+"""One file per library, others for its work on images and on sequences: how somebody who knows it well would
+run each workload, and nothing else.
 
 Each peer module offers `make(task) -> Runner | None` (None: the workload does not apply to it). A peer file
 imports its library at the top, so it is itself imported only in the process that runs it.

@@ -20,6 +20,7 @@ from benchmarks.networks import (
     Depthwise,
     Flatten,
     GlobalAveragePool,
+    ImageNetwork,
     Layer,
     MaxPool,
     Residual,
@@ -87,11 +88,11 @@ def apply(layers: tuple[Layer, ...], weights: Iterator[jax.Array], x):
     return x
 
 
-def forward(task: Forward) -> Runner:
+def forward(network: ImageNetwork, task: Forward) -> Runner:
     """The network's output for one batch."""
-    weights = [jnp.array(array) for array in inputs.weights(task.network)]
-    x = jnp.array(inputs.samples(task.network, task.batch)[0])
-    output = jax.jit(lambda weights, x: apply(task.network.layers, iter(weights), x))
+    weights = [jnp.array(array) for array in inputs.weights(network)]
+    x = jnp.array(inputs.samples(network, task.batch)[0])
+    output = jax.jit(lambda weights, x: apply(network.layers, iter(weights), x))
     return Runner(lambda: output(weights, x).block_until_ready())
 
 

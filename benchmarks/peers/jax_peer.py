@@ -19,15 +19,16 @@ import jax.numpy as jnp
 from benchmarks import inputs
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
-from benchmarks.peers import Runner, jax_images
+from benchmarks.peers import Runner, jax_images, jax_sequences
+from benchmarks.sequences import SequenceNetwork
 from benchmarks.workloads import (
     AdamUpdate,
+    AnyNetwork,
     EagerOp,
     Elementwise,
     FitEpoch,
     Forward,
     MatMul,
-    Network,
     Reduction,
     Task,
     TrainStep,
@@ -57,13 +58,15 @@ def start_of(parameters):
     return parameters, (jnp.zeros((), jnp.float32), zeros(parameters), zeros(parameters))
 
 
-def initial(network: Network | ImageNetwork):
+def initial(network: AnyNetwork):
     """Training state of a network: parameters as a list, and Adam's moments."""
     return start_of(inputs.weights(network))
 
 
-def logits_of(network: Network | ImageNetwork, parameters, x):
-    """What the network makes of a batch."""
+def outputs_of(network: AnyNetwork, parameters, x):
+    """What the network makes of a batch: logits or numbers."""
+    if isinstance(network, SequenceNetwork):
+        return jax_sequences.apply(network, iter(parameters), x)
     if isinstance(network, ImageNetwork):
         return jax_images.apply(network.layers, iter(parameters), x)
     for kernel, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
@@ -71,9 +74,11 @@ def logits_of(network: Network | ImageNetwork, parameters, x):
     return x @ parameters[-2] + parameters[-1]
 
 
-def loss_and_logits(parameters, x, y, network: Network | ImageNetwork):
-    """Mean cross-entropy of a batch, and the logits."""
-    logits = logits_of(network, parameters, x)
+def loss_and_outputs(parameters, x, y, network: AnyNetwork):
+    """Mean squared difference from numbers or cross-entropy of a batch, and the outputs."""
+    logits = outputs_of(network, parameters, x)
+    if network.targets == "numbers":
+        return jnp.mean(jnp.square(logits - y)), logits
     log_probabilities = jax.nn.log_softmax(logits)
     if network.targets == "one-hot":
         losses = -jnp.sum(y * log_probabilities, axis=1)
@@ -82,12 +87,12 @@ def loss_and_logits(parameters, x, y, network: Network | ImageNetwork):
     return jnp.mean(losses), logits
 
 
-def train(network: Network | ImageNetwork, state, x, y):
-    """One step on a batch: the new state, the loss before the update, and the logits."""
+def train(network: AnyNetwork, state, x, y):
+    """One step on a batch: the new state, the loss before the update, and the outputs."""
     parameters, moments = state
-    objective = partial(loss_and_logits, network=network)
-    (loss, logits), gradients = jax.value_and_grad(objective, has_aux=True)(parameters, x, y)
-    return adam(parameters, gradients, moments, network.learning_rate), loss, logits
+    objective = partial(loss_and_outputs, network=network)
+    (loss, outputs), gradients = jax.value_and_grad(objective, has_aux=True)(parameters, x, y)
+    return adam(parameters, gradients, moments, network.learning_rate), loss, outputs
 
 
 def make(task: Task) -> Runner | None:
@@ -101,8 +106,10 @@ def make(task: Task) -> Runner | None:
             return _in_place(_expression(task), [jnp.array(array) for array in inputs.operands(task)])
         case AdamUpdate():
             return _adam_update(task)
-        case Forward():
-            return jax_images.forward(task)
+        case Forward(SequenceNetwork() as network):
+            return jax_sequences.forward(network, task)
+        case Forward(ImageNetwork() as network):
+            return jax_images.forward(network, task)
         case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
             return _in_place(jax_images.expression(task), [jnp.array(a) for a in inputs.operands(task)])
         case EagerOp():

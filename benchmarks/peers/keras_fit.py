@@ -18,7 +18,8 @@ import keras
 from benchmarks import inputs
 from benchmarks.networks import ImageNetwork
 from benchmarks.peers import Runner, keras_model
-from benchmarks.workloads import FitEpoch, Network, Task, TrainStep
+from benchmarks.sequences import SequenceNetwork
+from benchmarks.workloads import AnyNetwork, FitEpoch, Task, TrainStep
 
 LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_crossentropy"}
 
@@ -39,14 +40,18 @@ def make(task: Task) -> Runner | None:
             x, y = inputs.samples(task.network, task.batch)
 
             def step() -> float:
-                return model.train_on_batch(x, y)[0]
+                return model.train_on_batch(x, y, return_dict=True)["loss"]
 
             return Runner(step, _reset(model))
     return None
 
 
-def _model(network: Network | ImageNetwork) -> keras.Model:
-    if isinstance(network, ImageNetwork):
+def _model(network: AnyNetwork) -> keras.Model:
+    metrics: list[str] = ["accuracy"]
+    if isinstance(network, SequenceNetwork):
+        model = keras_model.build(keras, network)
+        loss, metrics = "mean_squared_error", []
+    elif isinstance(network, ImageNetwork):
         model = keras_model.build(keras, network)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
@@ -55,7 +60,7 @@ def _model(network: Network | ImageNetwork) -> keras.Model:
                                   keras.layers.Dense(network.widths[-1], "softmax")])
         model.set_weights(inputs.weights(network))
         loss = LOSSES[network.targets]
-    model.compile(optimizer=keras.optimizers.Adam(network.learning_rate), loss=loss, metrics=["accuracy"])
+    model.compile(optimizer=keras.optimizers.Adam(network.learning_rate), loss=loss, metrics=metrics)
     model.optimizer.build(model.trainable_variables)
     return model
 

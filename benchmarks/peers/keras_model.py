@@ -1,6 +1,6 @@
-"""An image network as a Keras model, for the peers with Keras's names: both of them are given their module.
+"""Networks of images and of sequences as Keras models, for the peers with Keras's names.
 
-Knows neither of the two libraries.
+Each of these hands over its `keras` module. Knows neither of the two libraries.
 """
 
 from __future__ import annotations
@@ -24,10 +24,17 @@ from benchmarks.networks import (
     MaxPool,
     Residual,
 )
+from benchmarks.sequences import Recurrent, SequenceNetwork
 
 
-def build(keras: ModuleType, network: ImageNetwork) -> Any:
+def build(keras: ModuleType, network: ImageNetwork | SequenceNetwork) -> Any:
     """The model, in its initial weights."""
+    if isinstance(network, SequenceNetwork):
+        layers = [_recurrent(keras, record) for record in network.layers]
+        model = keras.Sequential([keras.Input((network.steps, network.features)), *layers,
+                                  keras.layers.Dense(1)])
+        model.set_weights(inputs.weights(network))
+        return model
     images = keras.Input(network.image)
     return keras.Model(images, _apply(keras, network.layers, iter(inputs.weights(network)), images))
 
@@ -66,3 +73,12 @@ def _layer(keras: ModuleType, record: Layer) -> Any:
         case Flatten():
             return layers.Flatten()
     raise TypeError(f"{record} is no layer")
+
+
+def _recurrent(keras: ModuleType, record: Recurrent) -> Any:
+    """The layer of a record; its weights start at zero too."""
+    zeros = {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
+    shared = {"activation": record.activation, "return_sequences": record.every_step, **zeros}
+    if record.kind == "lstm":
+        return keras.layers.LSTM(record.units, **shared)
+    return keras.layers.GRU(record.units, reset_after=record.reset_after, **shared)

@@ -1,5 +1,4 @@
-"""minigraph on images: Keras models inside one `tf.function`, single operations as prepared calls into given
-memory.
+"""minigraph on images: single operations as prepared calls into given memory.
 
 Knows nothing about timing.
 """
@@ -10,51 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-import minigraph as tf
 from benchmarks import inputs
 from benchmarks.inputs import Array
-from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Operator, Pool2d
-from benchmarks.peers import Runner, keras_model
-from benchmarks.workloads import Forward
+from benchmarks.peers import Runner
 from kernels import conv, depthwise, normalization, pool
 from kernels.conv import ConvShape
 from kernels.jit import Call
 from kernels.pool import PoolShape
 from kernels.run import Prepared, run_calls
 from kernels.tape import aligned_empty, thread_count
-from minigraph import keras
-
-
-def train_step(network: ImageNetwork, batch: int, reset_of: Callable[[list], Callable[[], None]]) -> Runner:
-    """Forward, cross-entropy of the logits, gradients and Adam in one program."""
-    model = keras_model.build(keras, network)
-    optimizer = keras.optimizers.Adam(network.learning_rate)
-    optimizer.build(model.trainable_variables)
-    x, y = map(tf.constant, inputs.samples(network, batch))
-
-    @tf.function
-    def step(x, y):
-        with tf.GradientTape() as tape:
-            logits = model(x, training=True)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
-        weights = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return loss
-
-    return Runner(lambda: step(x, y), reset_of([*model.trainable_variables, *optimizer.variables]))
-
-
-def forward(task: Forward) -> Runner:
-    """The model's output for one batch, in one program."""
-    model = keras_model.build(keras, task.network)
-    x = tf.constant(inputs.samples(task.network, task.batch)[0])
-
-    @tf.function
-    def output(x):
-        return model(x, training=False)
-
-    return Runner(lambda: output(x))
 
 
 def operator(task: Operator) -> Runner:

@@ -14,8 +14,9 @@ import minigraph as tf
 from benchmarks import inputs
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
-from benchmarks.peers import Runner, minigraph_images
+from benchmarks.peers import Runner, minigraph_images, minigraph_models
 from benchmarks.peers.minigraph_images import empty, planned, scratch
+from benchmarks.sequences import SequenceNetwork
 from benchmarks.workloads import (
     AdamUpdate,
     EagerOp,
@@ -37,8 +38,8 @@ LOSSES = {"labels": "sparse_categorical_crossentropy", "one-hot": "categorical_c
 def make(task: Task) -> Runner | None:
     """The task in minigraph."""
     match task:
-        case TrainStep(ImageNetwork() as network, batch):
-            return minigraph_images.train_step(network, batch, _reset)
+        case TrainStep(ImageNetwork() | SequenceNetwork() as network, batch):
+            return minigraph_models.train_step(network, batch, _reset)
         case TrainStep(Network() as network, batch):
             return _train_step(network, batch)
         case FitEpoch():
@@ -54,7 +55,7 @@ def make(task: Task) -> Runner | None:
         case AdamUpdate():
             return _adam_update(task)
         case Forward():
-            return minigraph_images.forward(task)
+            return minigraph_models.forward(task)
         case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
             return minigraph_images.operator(task)
         case EagerOp():

@@ -17,14 +17,15 @@ import tensorflow as tf
 from benchmarks import inputs
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
-from benchmarks.peers import Runner, tensorflow_images
+from benchmarks.peers import Runner, tensorflow_images, tensorflow_sequences
+from benchmarks.sequences import SequenceNetwork
 from benchmarks.workloads import (
     AdamUpdate,
+    AnyNetwork,
     Elementwise,
     FitEpoch,
     Forward,
     MatMul,
-    Network,
     Reduction,
     Task,
     TrainStep,
@@ -60,12 +61,13 @@ class Adam:
         self.powers.assign([BETA_1, BETA_2])
 
 
-class Classifier:
+class Learner:
     """The weights of a network, its loss and its update."""
 
-    def __init__(self, network: Network | ImageNetwork) -> None:
-        self.network = network
-        self.start = inputs.weights(network)
+    def __init__(self, network: AnyNetwork, jit_compile: bool) -> None:
+        self.network, self.jit_compile = network, jit_compile
+        self.start = (tensorflow_sequences.weights_of(network, jit_compile)
+                      if isinstance(network, SequenceNetwork) else inputs.weights(network))
         self.variables = [tf.Variable(array) for array in self.start]
         self.adam = Adam(self.variables, network.learning_rate)
 
@@ -74,7 +76,10 @@ class Classifier:
             variable.assign(array)
         self.adam.reset()
 
-    def logits(self, x: tf.Tensor) -> tf.Tensor:
+    def outputs(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits or numbers."""
+        if isinstance(self.network, SequenceNetwork):
+            return tensorflow_sequences.apply(self.network, iter(self.variables), x, self.jit_compile)
         if isinstance(self.network, ImageNetwork):
             return tensorflow_images.apply(self.network.layers, iter(self.variables), x)
         for kernel, bias in zip(self.variables[:-2:2], self.variables[1:-2:2], strict=True):
@@ -82,16 +87,17 @@ class Classifier:
         return tf.nn.bias_add(tf.matmul(x, self.variables[-2]), self.variables[-1])
 
     def train(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step on a batch; the loss before the update, and the logits."""
-        cross_entropy = {
+        """One step on a batch; the loss before the update, and the outputs."""
+        losses = {
             "labels": tf.nn.sparse_softmax_cross_entropy_with_logits,
             "one-hot": tf.nn.softmax_cross_entropy_with_logits,
+            "numbers": tf.math.squared_difference,
         }[self.network.targets]
         with tf.GradientTape() as tape:
-            logits = self.logits(x)
-            loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
+            outputs = self.outputs(x)
+            loss = tf.reduce_mean(losses(y, outputs))
         self.adam.apply(tape.gradient(loss, self.variables))
-        return loss, logits
+        return loss, outputs
 
 
 def make(task: Task, jit_compile: bool) -> Runner | None:
@@ -100,7 +106,7 @@ def make(task: Task, jit_compile: bool) -> Runner | None:
         case TrainStep():
             return _train_step(task, jit_compile)
         case FitEpoch() if not jit_compile:
-            return _fit_epoch(task)
+            return _fit_epoch(task, jit_compile)
         case MatMul() | Elementwise() | Reduction():
             arguments = [tf.constant(array) for array in inputs.operands(task)]
             function = tf.function(_expression(task), jit_compile=jit_compile)
@@ -108,24 +114,26 @@ def make(task: Task, jit_compile: bool) -> Runner | None:
             return Runner(lambda: call(*arguments))
         case AdamUpdate():
             return _adam_update(task, jit_compile)
-        case Forward():
-            return tensorflow_images.forward(task, jit_compile)
+        case Forward(SequenceNetwork() as network):
+            return tensorflow_sequences.forward(network, task, jit_compile)
+        case Forward(ImageNetwork() as network):
+            return tensorflow_images.forward(network, task, jit_compile)
         case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
             return tensorflow_images.operator(task, jit_compile)
     return None
 
 
 def _train_step(task: TrainStep, jit_compile: bool) -> Runner:
-    classifier = Classifier(task.network)
+    learner = Learner(task.network, jit_compile)
     x, y = map(tf.constant, inputs.samples(task.network, task.batch))
-    function = tf.function(lambda x, y: classifier.train(x, y)[0], autograph=False, jit_compile=jit_compile)
+    function = tf.function(lambda x, y: learner.train(x, y)[0], autograph=False, jit_compile=jit_compile)
     step = function.get_concrete_function(x, y)
-    return Runner(lambda: step(x, y).numpy(), classifier.reset)
+    return Runner(lambda: step(x, y).numpy(), learner.reset)
 
 
-def _fit_epoch(task: FitEpoch) -> Runner:
+def _fit_epoch(task: FitEpoch, jit_compile: bool) -> Runner:
     """The whole epoch inside one graph: shuffle the indices, then gather and train batch after batch."""
-    classifier = Classifier(task.network)
+    learner = Learner(task.network, jit_compile)
     x, y = map(tf.constant, inputs.samples(task.network, task.samples))
 
     @tf.function
@@ -135,14 +143,14 @@ def _fit_epoch(task: FitEpoch) -> Runner:
         for start in tf.range(0, task.samples, task.batch):
             rows = order[start:start + task.batch]
             targets = tf.gather(y, rows)
-            loss, logits = classifier.train(tf.gather(x, rows), targets)
+            loss, logits = learner.train(tf.gather(x, rows), targets)
             labels = targets if task.network.targets == "labels" else tf.argmax(targets, 1, tf.int32)
             hits = tf.argmax(logits, 1, tf.int32) == labels
             correct += tf.reduce_sum(tf.cast(hits, tf.int32))
             loss_sum += loss * tf.cast(tf.size(rows), tf.float32)
         return loss_sum / task.samples, correct / task.samples
 
-    return Runner(lambda: epoch()[0].numpy(), classifier.reset)
+    return Runner(lambda: epoch()[0].numpy(), learner.reset)
 
 
 def _expression(task: MatMul | Elementwise | Reduction):

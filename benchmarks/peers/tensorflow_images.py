@@ -19,6 +19,7 @@ from benchmarks.networks import (
     Depthwise,
     Flatten,
     GlobalAveragePool,
+    ImageNetwork,
     Layer,
     MaxPool,
     Residual,
@@ -60,20 +61,20 @@ def apply(layers: tuple[Layer, ...], weights: Iterator[tf.Tensor], x: tf.Tensor)
     return x
 
 
-def forward(task: Forward, jit_compile: bool) -> Runner:
+def forward(network: ImageNetwork, task: Forward, jit_compile: bool) -> Runner:
     """The network's output for one batch.
 
     TensorFlow's own executor gets the weights as constants, as in a frozen graph, if they are not too many;
     XLA gets variables.
     """
-    weights: list[Any] = inputs.weights(task.network)
-    if jit_compile or task.network.parameters > FROZEN_PARAMETERS:
+    weights: list[Any] = inputs.weights(network)
+    if jit_compile or network.parameters > FROZEN_PARAMETERS:
         weights = [tf.Variable(array) for array in weights]
-    x = tf.constant(inputs.samples(task.network, task.batch)[0])
+    x = tf.constant(inputs.samples(network, task.batch)[0])
 
     @tf.function(autograph=False, jit_compile=jit_compile)
     def output_of(x: tf.Tensor) -> tf.Tensor:
-        return apply(task.network.layers, map(tf.convert_to_tensor, weights), x)
+        return apply(network.layers, map(tf.convert_to_tensor, weights), x)
 
     output = output_of.get_concrete_function(x)
     return Runner(lambda: output(x).numpy())

@@ -160,9 +160,8 @@ def _convolved(layer: Conv | Depthwise, x: torch.Tensor, kernel: torch.Tensor,
     return functional.conv2d(x, kernel, bias, layer.stride, groups=groups)
 
 
-def forward(task: Forward, layout: Layout) -> Runner:
+def forward(network: ImageNetwork, task: Forward, layout: Layout) -> Runner:
     """The network's output for one batch."""
-    network = task.network
     with torch.inference_mode():
         x = images_of(inputs.samples(network, task.batch)[0], layout)
         steps = folded(steps_of(network.layers, network.image, iter(weights_of(network, layout))))

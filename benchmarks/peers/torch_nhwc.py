@@ -12,7 +12,7 @@ from benchmarks.workloads import Forward, Task, TrainStep
 def make(task: Task) -> Runner | None:
     """What is computed on images; None for everything else, where the layout makes no difference."""
     match task:
-        case (TrainStep(ImageNetwork()) | Forward() | Conv2d() | DepthwiseConv2d() | Pool2d()
+        case (TrainStep(ImageNetwork()) | Forward(ImageNetwork()) | Conv2d() | DepthwiseConv2d() | Pool2d()
               | BatchNormalize()):
             return torch_peer.make(task, NHWC)
     return None

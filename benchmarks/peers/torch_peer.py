@@ -14,16 +14,17 @@ from benchmarks import inputs
 from benchmarks.machine import cores
 from benchmarks.networks import ImageNetwork
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
-from benchmarks.peers import Runner, torch_images
+from benchmarks.peers import Runner, torch_images, torch_sequences
 from benchmarks.peers.torch_images import NCHW, Layout
+from benchmarks.sequences import SequenceNetwork
 from benchmarks.workloads import (
     AdamUpdate,
+    AnyNetwork,
     EagerOp,
     Elementwise,
     FitEpoch,
     Forward,
     MatMul,
-    Network,
     Reduction,
     Task,
     TrainStep,
@@ -34,34 +35,67 @@ torch.set_num_threads(cores())
 BETAS, EPSILON = (0.9, 0.999), 1e-7
 
 
-class Classifier:
+class Adam:
+    """Torch's fused Adam over a list of parameters, computing what the others' computes.
+
+    Torch adds epsilon to the corrected root √(v / (1 − β₂ᵗ)), TensorFlow and Keras to √v itself: this is
+    TensorFlow's when epsilon grows by as much as the root does.
+    """
+
+    def __init__(self, parameters: list[torch.Tensor], learning_rate: float) -> None:
+        self.fused = torch.optim.Adam(parameters, learning_rate, BETAS, EPSILON, fused=True)
+        self.settings = self.fused.param_groups[0]
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        self.settings["eps"] = EPSILON / (1 - BETAS[1]**self.steps)**0.5
+        self.fused.step()
+
+    def reset(self) -> None:
+        self.steps = 0
+        for state in self.fused.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
+
+class Learner:
     """The weights of a network, its loss and its update.
 
     Kernels are held as (columns, rows), as torch's own Linear layer does. `cross_entropy` takes labels or
     one-hot.
     """
 
-    def __init__(self, network: Network | ImageNetwork, layout: Layout) -> None:
+    start: list[torch.Tensor]
+    parameters: list[torch.Tensor]
+
+    def __init__(self, network: AnyNetwork, layout: Layout) -> None:
         self.network, self.layout = network, layout
-        if isinstance(network, ImageNetwork):
-            self.start = torch_images.weights_of(network, layout)
+        if isinstance(network, SequenceNetwork):
+            self.module = torch_sequences.Network(network)
+            self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+            self.start = [parameter.detach().clone() for parameter in self.parameters]
         else:
-            self.start = [torch.from_numpy(array) for array in inputs.weights(network)]
-            self.start[::2] = [kernel.T.contiguous() for kernel in self.start[::2]]
-        self.parameters = [tensor.clone().requires_grad_() for tensor in self.start]
-        self.adam = torch.optim.Adam(self.parameters, network.learning_rate, BETAS, EPSILON, fused=True)
+            if isinstance(network, ImageNetwork):
+                self.start = torch_images.weights_of(network, layout)
+            else:
+                self.start = [torch.from_numpy(array) for array in inputs.weights(network)]
+                self.start[::2] = [kernel.T.contiguous() for kernel in self.start[::2]]
+            self.parameters = [tensor.clone().requires_grad_() for tensor in self.start]
+        self.adam = Adam(self.parameters, network.learning_rate)
 
     def reset(self) -> None:
         with torch.no_grad():
             for parameter, start in zip(self.parameters, self.start, strict=True):
                 parameter.copy_(start)
-        for state in self.adam.state.values():
-            for tensor in state.values():
-                tensor.zero_()
+        self.adam.reset()
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.network, ImageNetwork):
-            network = self.network
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits or numbers."""
+        network = self.network
+        if isinstance(network, SequenceNetwork):
+            return self.module(x)
+        if isinstance(network, ImageNetwork):
             steps = torch_images.steps_of(network.layers, network.image, iter(self.parameters))
             return torch_images.apply(steps, x, self.layout)
         for kernel, bias in zip(self.parameters[:-2:2], self.parameters[1:-2:2], strict=True):
@@ -69,13 +103,14 @@ class Classifier:
         return functional.linear(x, self.parameters[-2], self.parameters[-1])
 
     def train(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step on a batch; the loss before the update, and the logits."""
-        logits = self.logits(x)
-        loss = functional.cross_entropy(logits, y)
-        self.adam.zero_grad(set_to_none=True)
+        """One step on a batch; the loss before the update, and the outputs."""
+        outputs = self.outputs(x)
+        loss_of = functional.mse_loss if self.network.targets == "numbers" else functional.cross_entropy
+        loss = loss_of(outputs, y)
+        self.adam.fused.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
-        return loss, logits
+        return loss, outputs
 
 
 def make(task: Task, layout: Layout = NCHW) -> Runner | None:
@@ -89,8 +124,10 @@ def make(task: Task, layout: Layout = NCHW) -> Runner | None:
             return Runner(_expression(task))
         case AdamUpdate():
             return _adam_update(task)
-        case Forward():
-            return torch_images.forward(task, layout)
+        case Forward(SequenceNetwork() as network):
+            return torch_sequences.forward(network, task)
+        case Forward(ImageNetwork() as network):
+            return torch_images.forward(network, task, layout)
         case Conv2d() | DepthwiseConv2d() | Pool2d() | BatchNormalize():
             return torch_images.operator(task, layout)
         case EagerOp():
@@ -101,34 +138,37 @@ def make(task: Task, layout: Layout = NCHW) -> Runner | None:
 
 def _train_step(task: TrainStep, layout: Layout) -> Runner:
     """One training step, its loss read on the host."""
-    classifier = Classifier(task.network, layout)
+    learner = Learner(task.network, layout)
     x, y = _samples(task.network, task.batch, layout)
-    return Runner(lambda: classifier.train(x, y)[0].item(), classifier.reset)
+    return Runner(lambda: learner.train(x, y)[0].item(), learner.reset)
 
 
-def _samples(network: Network | ImageNetwork, count: int,
+def _samples(network: AnyNetwork, count: int,
              layout: Layout) -> tuple[torch.Tensor, torch.Tensor]:
-    """Torch wants labels as int64, and images as [N,C,H,W]."""
+    """Torch wants labels as int64, images as [N,C,H,W] and sequences as [T,N,I]."""
     x, y = inputs.samples(network, count)
+    if isinstance(network, SequenceNetwork):
+        return torch_sequences.time_first(x), (
+            torch_sequences.time_first(y) if y.ndim == 3 else torch.from_numpy(y))
     x = torch_images.images_of(x, layout) if x.ndim == 4 else torch.from_numpy(x)
     y = torch.from_numpy(y)
     return x, y.long() if network.targets == "labels" else y
 
 
 def _fit_epoch(task: FitEpoch) -> Runner:
-    classifier = Classifier(task.network, NCHW)
+    learner = Learner(task.network, NCHW)
     x, y = _samples(task.network, task.samples, NCHW)
     labels = y if task.network.targets == "labels" else y.argmax(1)
 
     def epoch() -> float:
         loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         for rows in torch.randperm(task.samples).split(task.batch):
-            loss, logits = classifier.train(x[rows], y[rows])
+            loss, logits = learner.train(x[rows], y[rows])
             loss_sum += loss.detach() * len(rows)
             correct += (logits.detach().argmax(1) == labels[rows]).sum()
         return loss_sum.item() / task.samples
 
-    return Runner(epoch, classifier.reset)
+    return Runner(epoch, learner.reset)
 
 
 def _expression(task: MatMul | Elementwise | Reduction) -> Callable[[], torch.Tensor]:
@@ -157,7 +197,7 @@ def _adam_update(task: AdamUpdate) -> Runner:
     start, gradient = map(torch.from_numpy, inputs.operands(task))
     parameter = start.clone().requires_grad_()
     parameter.grad = gradient
-    adam = torch.optim.Adam([parameter], 1e-3, BETAS, EPSILON, fused=True)
+    adam = Adam([parameter], 1e-3)
 
     def step() -> torch.Tensor:
         adam.step()
@@ -166,7 +206,6 @@ def _adam_update(task: AdamUpdate) -> Runner:
     def reset() -> None:
         with torch.no_grad():
             parameter.copy_(start)
-        for tensor in adam.state[parameter].values():
-            tensor.zero_()
+        adam.reset()
 
     return Runner(step, reset)
