@@ -229,8 +229,17 @@ class Graph:
         return node
 
     @contextmanager
-    def name_scope(self, name: str) -> Iterator[str]:
-        """Nodes made inside are called `name/...`: the grouping drawings open and close."""
+    def name_scope(self, name: str | None) -> Iterator[str]:
+        """Nodes made inside are called `name/...`: the grouping drawings open and close. None leaves all
+        scopes for a while.
+        """
+        if name is None:
+            left, self._scopes[:] = self._scopes[:], []
+            try:
+                yield ""
+            finally:
+                self._scopes[:] = left
+            return
         depth = len(self._scopes)
         full = self.unique_name(name)
         self._scopes += full.split("/")[len("/".join(self._scopes).split("/")) if depth else 0:]

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,20 @@ class Group:
         return f"<tf.Operation '{self.name}' of {len(self.nodes)} nodes>"
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is fetched and fed (kept, so that their ids stay their own), and what follows from that alone."""
+
+    values: list[Value]
+    nodes: list[Node]
+    feeds: list[Value]
+    needed: list[Node]
+    #: Fed, but not connected to what is fetched.
+    unused: list[Value]
+    #: Variables in the order of their uses: "read", or the op that writes.
+    uses: list[tuple[Variable, str]]
+
+
 class ConfigProto:
     """Session settings. Threads come from MINIGRAPH_NUM_THREADS, so only the defaults are accepted."""
 
@@ -111,10 +126,10 @@ class Session:
         self.graph = graph or default_graph()
         self._closed = False
         self._values: dict[int, tuple[Variable, np.ndarray | None]] = {}
-        #: What is fetched and fed -> the program, and what its key is made of, so that ids stay their own.
-        self._programs: dict[tuple, tuple[Program, Any]] = {}
-        #: Names of the nodes of the graph that the last `run` did not need.
-        self.unconnected: list[str] = []
+        #: What is fetched and fed -> what it needs, and its program.
+        self._requests: dict[tuple, _Request] = {}
+        self._programs: dict[tuple, Program] = {}
+        self._last: _Request | None = None
         self._default: Any = None
         self._lock = threading.RLock()
 
@@ -302,20 +317,23 @@ class Session:
     ) -> list[np.ndarray]:
         if not values and not nodes:
             return []
-        needed = needed_nodes([*values, *nodes], feeds)
-        ids = {id(n) for n in needed} | {id(v.node) for v in feeds}
-        self.unconnected = [n.name for n in self.graph.nodes if id(n) not in ids]
-        self._check_fed(needed, feeds)
-        _check_any_shapes(self.graph, needed, feeds)
-        used = {id(v) for n in needed for v in n.inputs} | {id(v) for v in values}
-        for value in feeds:
-            if id(value) not in used:
-                warnings.warn(
-                    f"{value.name!r} is fed but what was asked for is not connected to it", stacklevel=4
-                )
+        key = (
+            tuple(map(id, values)),
+            tuple(map(id, nodes)),
+            tuple((id(v), s) for v, s in feeds.items()),
+        )
+        request = self._requests.get(key)
+        if request is None:
+            request = self._requests[key] = self._requested(values, nodes, feeds)
+        self._last = request
+        needed = request.needed
+        for value in request.unused:
+            warnings.warn(
+                f"{value.name!r} is fed but what was asked for is not connected to it", stacklevel=4
+            )
         with self._lock:
             self._take_over()
-            started = self._check_initialised(needed)
+            started = _check_initialised(request.uses)
             if recording.active is not None:
                 known = recording.active.run_graph(
                     self.graph,
@@ -323,21 +341,39 @@ class Session:
                     needed,
                 )
                 return [np.asarray(known[id(v)]) for v in values]
-            key = (
-                tuple(map(id, values)),
-                tuple(map(id, nodes)),
-                tuple((id(v), s) for v, s in feeds.items()),
-            )
             try:
                 if key not in self._programs:
                     extra = [n for n in needed if n.op.has_effects(n)]
-                    program = compile_graph(self.graph, values, feeds, [*nodes, *extra])
-                    self._programs[key] = program, (values, nodes, list(feeds))
-                return self._programs[key][0].run(arrays)
+                    self._programs[key] = compile_graph(self.graph, values, feeds, [*nodes, *extra])
+                return self._programs[key].run(arrays)
             except BaseException:
                 for variable in started:
                     variable._array = None
                 raise
+
+    def _requested(self, values: list[Value], nodes: list[Node], feeds: dict[Value, Spec]) -> _Request:
+        """What a run of these needs, checked; nodes that are added later change nothing of it."""
+        needed = needed_nodes([*values, *nodes], feeds)
+        self._check_fed(needed, feeds)
+        _check_any_shapes(self.graph, needed, feeds)
+        used = {id(v) for n in needed for v in n.inputs} | {id(v) for v in values}
+        uses = {}
+        for node in needed:
+            for variable in variables_read([node]):
+                uses[id(variable), "read"] = variable
+            for variable in node.op.writes(node):
+                if isinstance(variable, Variable):
+                    uses[id(variable), node.op.name] = variable
+        return _Request(values, nodes, list(feeds), needed, [v for v in feeds if id(v) not in used],
+                        [(variable, use) for (_, use), variable in uses.items()])
+
+    @property
+    def unconnected(self) -> list[str]:
+        """Names of the nodes that the last run had nothing to do with."""
+        if self._last is None:
+            return []
+        ids = {id(n) for n in self._last.needed} | {id(v.node) for v in self._last.feeds}
+        return [n.name for n in self.graph.nodes if id(n) not in ids]
 
     def _check_fed(self, needed: Sequence[Node], feeds: Mapping[Value, Spec]) -> None:
         for node in needed:
@@ -352,21 +388,6 @@ class Session:
                     fix=f"sess.run(..., feed_dict={{{node.name}: ...}})",
                     source=node.source,
                 )
-
-    def _check_initialised(self, needed: Sequence[Node]) -> list[Variable]:
-        """Refuse reads of variables without a value; gives memory to those assigned for the first time."""
-        started: list[Variable] = []
-        for node in needed:
-            for variable in variables_read([node]):
-                variable.array  # noqa: B018 - raises when it has no value
-            for variable in node.op.writes(node):
-                if not isinstance(variable, Variable) or variable._array is not None:
-                    continue
-                if node.op.name != "assign":
-                    variable.array  # noqa: B018
-                variable.set_array(np.zeros(variable.shape, variable.dtype.numpy_dtype))
-                started.append(variable)
-        return started
 
     # -- variables belong to sessions
     def _take_over(self) -> None:
@@ -396,6 +417,18 @@ class Session:
             f"{'runs' if id(n) in needed else 'not connected':<14}{n.text()}" for n in self.graph.nodes
         ]
         return "\n".join(lines)
+
+
+def _check_initialised(uses: Sequence[tuple[Variable, str]]) -> list[Variable]:
+    """Refuse uses of variables without a value; gives memory to those assigned for the first time."""
+    started: list[Variable] = []
+    for variable, use in uses:
+        if variable._array is None:
+            if use != "assign":
+                variable.array  # noqa: B018 - raises when it has no value
+            variable.set_array(np.zeros(variable.shape, variable.dtype.numpy_dtype))
+            started.append(variable)
+    return started
 
 
 def _fitting(value: Value, array: np.ndarray) -> np.ndarray:

@@ -382,6 +382,31 @@ def test_saving_and_restoring(tmp_path):
         tf.train.Saver().restore(sess, path)
 
 
+def _initial_values(seed, **scope):
+    tf.reset_default_graph()
+    tf.set_random_seed(seed)
+    with tf.variable_scope("s", **scope):
+        made = [tf.get_variable(name, (4, 3)) for name in "ab"]
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        return sess.run(made)
+
+
+@pytest.mark.parametrize("initializer", [None, tf.random_normal_initializer()])
+def test_variables_without_a_seed_follow_the_graph_s(initializer):
+    a, b = _initial_values(7, initializer=initializer)
+    again, _ = _initial_values(7, initializer=initializer)
+    other, _ = _initial_values(8, initializer=initializer)
+    assert not np.array_equal(a, b) and np.array_equal(a, again) and not np.array_equal(a, other)
+
+
+def test_an_initializer_s_own_seed_counts():
+    a, b = _initial_values(7, initializer=tf.glorot_uniform_initializer(seed=3))
+    other, _ = _initial_values(8, initializer=tf.glorot_uniform_initializer(seed=3))
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(a, other)
+
+
 # ------------------------------------------------------------------------------------ through the top level
 
 
@@ -413,3 +438,19 @@ def test_disable_eager_execution():
     finally:
         mg.enable_eager_execution()
     assert mg.executing_eagerly()
+
+
+# ------------------------------------------------------------------------------------------- node by node
+
+
+def test_sizes_that_only_a_run_knows_are_known_to_the_interpreter():
+    from minigraph.run.interpret import interpret
+
+    x = tf.placeholder(tf.float32, [None, 3])
+    samples = tf.shape(x)[0]
+    made = [tf.zeros([samples, 2]), tf.reshape(x, [3, samples]), x[: samples - 1], tf.tile(x, [samples, 1])]
+    given = np.arange(12, dtype="float32").reshape(4, 3)
+    known = interpret(tf.get_default_graph(), {x: mg.constant(given)})
+    with tf.Session() as sess:
+        for value, wanted in zip(made, sess.run(made, {x: given}), strict=True):
+            np.testing.assert_array_equal(known[id(value)].numpy(), wanted)

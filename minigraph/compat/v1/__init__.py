@@ -13,7 +13,7 @@ from typing import Any as _Any
 
 import minigraph as _tf
 from minigraph import errors
-from minigraph.compat.v1 import nn, train
+from minigraph.compat.v1 import contrib, nn, train
 from minigraph.compat.v1.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -73,8 +73,12 @@ def name_scope(name: str, default_name: str | None = None, values: _Any = None) 
 
 
 def set_random_seed(seed: int) -> None:
-    """The seed random ops of the default graph draw from."""
+    """The seed that random ops and initial values follow from: of the default graph, and of what runs at
+    once.
+    """
     _tf.random.set_seed(seed)
+    with _default_graph().as_default():
+        _tf.random.set_seed(seed)
 
 
 def group(*inputs: _Any, name: str = "group") -> Group:
@@ -245,7 +249,7 @@ def _in_graph(function):
 def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
-    if name in ("contrib", "flags", "app", "layers", "summary"):
+    if name in ("flags", "app", "layers", "summary"):
         from minigraph import _NoSuchName
 
         raise _NoSuchName(
@@ -274,6 +278,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "constant_initializer",
+    "contrib",
     "disable_eager_execution",
     "enable_eager_execution",
     "errors",

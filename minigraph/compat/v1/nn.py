@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigraph.compat.v1 import rnn_cell  # noqa: F401
 from minigraph.compat.v1.convolution import (  # noqa: F401
     conv1d,
     conv2d,
@@ -12,6 +13,7 @@ from minigraph.compat.v1.convolution import (  # noqa: F401
     depthwise_conv2d_native,
     separable_conv2d,
 )
+from minigraph.compat.v1.rnn import dynamic_rnn, static_rnn  # noqa: F401
 
 
 def __getattr__(name: str):

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from minigraph.dtypes import as_dtype
 from minigraph.errors import InvalidArgumentError, ShapeError, UnknownNameError
 from minigraph.graph import Graph
 from minigraph.ops.state import default_graph
+from minigraph.ops.streams import graph_seeds
 from minigraph.variable import Variable as _Variable
 
 #: `variable_scope(..., reuse=AUTO_REUSE)`: make the variable or find it.
@@ -50,8 +53,22 @@ class _Scope:
         self.name, self.reuse, self.initializer = name, reuse, initializer
 
 
-def _scopes(graph: Graph) -> list[_Scope]:
-    return graph.__dict__.setdefault("variable_scopes", [])
+def _home() -> Graph:
+    """The graph whose variables are meant: for the body of a loop, the one that the loop is in."""
+    graph = default_graph()
+    while graph.outer is not None:
+        graph = graph.outer
+    return graph
+
+
+def _scopes() -> list[_Scope]:
+    return _home().__dict__.setdefault("variable_scopes", [])
+
+
+def current_scope() -> _Scope:
+    """The innermost variable scope; without any the one whose name is empty."""
+    scopes = _scopes()
+    return scopes[-1] if scopes else _Scope("", None, None)
 
 
 @contextmanager
@@ -64,7 +81,7 @@ def variable_scope(
 ):
     """Variables got inside are called `scope/name`."""
     graph = default_graph()
-    scopes = _scopes(graph)
+    scopes = _scopes()
     given = name_or_scope.name if isinstance(name_or_scope, _Scope) else name_or_scope
     name = given or default_name or "scope"
     if not isinstance(name_or_scope, _Scope) and scopes:
@@ -96,11 +113,9 @@ def get_variable(
 
     Without an initializer it starts Glorot uniform.
     """
-    graph = default_graph()
-    scopes = _scopes(graph)
-    scope = scopes[-1] if scopes else _Scope("", None, None)
+    scope = current_scope()
     full = f"{scope.name}/{name}" if scope.name else name
-    known: dict[str, _Variable] = graph.__dict__.setdefault("variables_by_name", {})
+    known: dict[str, _Variable] = _home().__dict__.setdefault("variables_by_name", {})
     if full in known:
         if not scope.reuse:
             raise InvalidArgumentError(
@@ -142,8 +157,7 @@ def get_variable(
                 wanted="shape=(...)",
                 fix="give the shape",
             )
-        if isinstance(make, type):
-            make = make()
+        make = _drawing_anew(make() if isinstance(make, type) else make)
         sizes, kind = tuple(shape), as_dtype(dtype).name
 
         def value():
@@ -152,10 +166,25 @@ def get_variable(
             with eagerly():
                 return make(sizes, dtype=kind)
 
-    known[full] = Variable(
-        value, trainable=trainable, name=full, dtype=None if callable(value) else dtype
-    )
+    # Variable scopes alone name it, not those of nodes.
+    with default_graph().name_scope(None):
+        known[full] = Variable(
+            value, trainable=trainable, name=full, dtype=None if callable(value) else dtype
+        )
     return known[full]
+
+
+def _drawing_anew(make: Any) -> Any:
+    """An initializer without a seed gives every variable numbers of its own. They follow from the graph's
+    seed, if it has one.
+    """
+    from minigraph.keras import initializers
+
+    if not isinstance(make, initializers.RandomInitializer) or make.get_config()["seed"] is not None:
+        return make
+    seeds = graph_seeds(default_graph())
+    seed = None if seeds is None else int(np.random.SeedSequence(seeds).generate_state(1)[0]) >> 1
+    return type(make).from_config({**make.get_config(), "seed": seed})
 
 
 def get_collection(key: str, scope: str | None = None) -> list[_Variable]:
