@@ -10,12 +10,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minigraph import __version__
 from minigraph.errors import MinigraphError
+
+if TYPE_CHECKING:
+    from minigraph.stepper.events import Recording
 
 app = typer.Typer(
     name="minigraph",
@@ -64,7 +67,7 @@ def demo(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Train for fewer epochs.")] = False,
 ) -> None:
-    """Train two networks, then walk through one function and one training step."""
+    """Train two networks, then walk through one function, one training step and one step of an LSTM."""
     from minigraph.demo import run
 
     run(mnist=mnist, interactive=interactive, quick=quick)
@@ -73,7 +76,12 @@ def demo(
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 def step(
     script: Annotated[
-        Path, typer.Argument(help="A Python script that uses minigraph.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="A Python script that uses minigraph; or lstm, gru or simple_rnn: one training step of a "
+            "small one.",
+            dir_okay=False,
+        ),
     ],
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
     interactive: Annotated[
@@ -87,17 +95,33 @@ def step(
         int, typer.Option(min=1, help="Training steps to record before the script is stopped.")
     ] = 1,
     limit: Annotated[int, typer.Option(min=1, help="Stop the script after this many operations.")] = 2000,
+    time_step: Annotated[
+        int | None,
+        typer.Option(
+            help="Print only what recurrent layers do at this time step (-1: the last), gate by gate, and "
+            "what comes back to them."
+        ),
+    ] = None,
 ) -> None:
     """Run a script, recording its first training step, and show it forwards and backwards.
 
     The script may use gradient tapes, functions, sessions or model.fit. It is stopped when a second training
     step begins.
     """
+    from minigraph.errors import InvalidArgumentError
     from minigraph.stepper.script import record_script
     from minigraph.stepper.terminal import show
+    from minigraph.stepper.terminal_through_time import show_step
 
+    if interactive and time_step is not None:
+        raise typer.BadParameter("one time step is printed, not walked through", param_hint="'--interactive'")
     try:
-        recording, stopped = record_script(script, arguments or [], steps, limit)
+        if script.exists():
+            recording, stopped = record_script(script, arguments or [], steps, limit)
+        else:
+            recording, stopped = _record_walk(str(script), arguments or []), False
+    except typer.BadParameter:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever the script raises is shown as Python shows it
         _print_script_error(error, script)
         raise typer.Exit(1) from None
@@ -109,9 +133,31 @@ def step(
                 "`from minigraph import keras`."
             )
         raise typer.Exit(1)
-    show(recording, interactive)
+    if time_step is None:
+        show(recording, interactive)
+    else:
+        try:
+            show_step(recording, time_step)
+        except InvalidArgumentError as error:
+            message = f"{error.what} ({error.where}): wanted {error.wanted}"
+            if stopped:
+                message += f"; {script.name} was stopped early: --limit {limit} says how much is recorded"
+            raise typer.BadParameter(message, param_hint="'--time-step'") from None
     if stopped:
         typer.echo(f"{script.name} was stopped here: --steps and --limit say how much is recorded.")
+
+
+def _record_walk(name: str, arguments: Sequence[str]) -> Recording:
+    """The recording of one of the walks that come with minigraph."""
+    from minigraph.demo.stepping import RECURRENT, recurrent_training_step
+
+    if name not in RECURRENT:
+        raise typer.BadParameter(
+            f"File {name!r} does not exist, and it is none of {', '.join(RECURRENT)}.", param_hint="'SCRIPT'"
+        )
+    if arguments:
+        raise typer.BadParameter(f"{name} is no script and takes no arguments", param_hint="'ARGUMENTS'")
+    return recurrent_training_step(name)
 
 
 def _print_script_error(error: BaseException, script: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from parity.tolerances import CURVE
+
 #: What is compared, in the order of the report's columns.
 QUANTITIES = ("value", "gradient", "second")
 
@@ -16,11 +18,13 @@ class Curve:
     Attributes:
         apart: the largest difference, relative to the loss.
         bends: steps after which our numbers were set to Keras's, because a relu had stood at its bend.
+        allowed: how large it may be.
     """
 
     steps: int
     apart: float
     bends: tuple[int, ...] = ()
+    allowed: float = CURVE
 
 
 class Named(Protocol):

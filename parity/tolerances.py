@@ -28,8 +28,8 @@ FEW = {
 }
 #: float64: relative to the element, and relative to the largest element of the tensor.
 LOGIC = (1e-12, 1e-13)
-#: Loss curves of float32 training runs, relative.
-CURVE = 1e-5
+#: Loss curves of training runs, relative; and of those in float64 throughout.
+CURVE, CURVE64 = 1e-5, 1e-10
 
 
 @dataclass(frozen=True)

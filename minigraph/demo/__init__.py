@@ -1,4 +1,4 @@
-"""The demonstration: two networks trained on real tasks, then a function and a training step, step by step.
+"""The demonstration: two networks trained on real tasks, then a function, a training step and an LSTM cell.
 
 Written with the public API only, as a user would. Needs scikit-learn for its data and its confusion matrix.
 """
@@ -51,6 +51,11 @@ def run(
         console,
         "4. One training step of a small network",
         lambda: stepping.walk_through_training_step(console, interactive),
+    )
+    _part(
+        console,
+        "5. One time step of an LSTM, gate by gate",
+        lambda: stepping.walk_through_time_step(console),
     )
     console.print(
         f"\nThat was the demo, in {time.perf_counter() - started:.1f} s. Step through a script of your own: "

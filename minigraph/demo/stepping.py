@@ -1,4 +1,4 @@
-"""Two walks: a small function, and one training step of a small network, every number shown."""
+"""Walks: a small function, and one training step of small networks, every number shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from rich.console import Console
 
 import minigraph as tf
 from minigraph import keras
+from minigraph.stepper import Recording
 from minigraph.stepper.terminal import show
+from minigraph.stepper.terminal_through_time import show_step
+
+#: Recurrent layers with a walk of their own, by the name `minigraph step` knows them by.
+RECURRENT = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple_rnn": keras.layers.SimpleRNN}
 
 
 def f(x, y):
@@ -36,3 +41,24 @@ def walk_through_training_step(console: Console, interactive: bool | None) -> No
     x = np.array([[1.0, 2.0], [3.0, -1.0]], np.float32)
     labels = np.array([0, 1])
     show(tf.record(model, x, labels), interactive, console)
+
+
+def recurrent_training_step(kind: str) -> Recording:
+    """Two units that read four steps of two numbers and predict one: forward pass, loss, gradients, SGD.
+
+    Args:
+        kind: a key of RECURRENT.
+    """
+    keras.utils.set_random_seed(7)
+    model = keras.Sequential(
+        [keras.Input((4, 2)), RECURRENT[kind](2, name=kind), keras.layers.Dense(1, name="output")],
+        name="small",
+    )
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    x = np.array([[[1.0, 0.5], [-1.0, 0.0], [0.5, 2.0], [0.0, -1.0]]], np.float32)
+    return tf.record(model, x, np.array([[1.0]], np.float32))
+
+
+def walk_through_time_step(console: Console) -> None:
+    """The LSTM's third time step, gate by gate, and what comes back to it."""
+    show_step(recurrent_training_step("lstm"), 2, console=console)

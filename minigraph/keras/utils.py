@@ -15,6 +15,7 @@ from minigraph.keras.images.conversion import array_to_img, img_to_array, load_i
 from minigraph.keras.images.dataset import image_dataset_from_directory
 from minigraph.keras.progbar import Progbar
 from minigraph.keras.py_dataset import PyDataset, Sequence
+from minigraph.keras.sequences import pad_sequences
 from minigraph.keras.serialization import custom_object_scope, get_custom_objects, register_keras_serializable
 from minigraph.tensor import Tensor
 
@@ -31,6 +32,7 @@ __all__ = [
     "img_to_array",
     "load_img",
     "normalize",
+    "pad_sequences",
     "register_keras_serializable",
     "save_img",
     "set_random_seed",

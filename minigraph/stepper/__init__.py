@@ -10,6 +10,7 @@ import numpy as np
 
 from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
 from minigraph.stepper.recorder import EagerRecorder, RecordingComplete, record_graph
+from minigraph.stepper.through_time import WeightGradient, gradient_norms, gradients_by_step
 
 __all__ = [
     "Contribution",
@@ -19,7 +20,12 @@ __all__ = [
     "Named",
     "Recording",
     "RecordingComplete",
+    "WeightGradient",
+    "explain_cell",
+    "gradient_norms",
+    "gradients_by_step",
     "record",
+    "show_gradient_norms",
     "step",
 ]
 
@@ -42,19 +48,88 @@ def record(target: Any, *arguments: Any, wrt: Any = None) -> Recording:
     return _record_function(target, arguments, wrt)
 
 
-def step(target: Any, *arguments: Any, wrt: Any = None, interactive: bool | None = None) -> Recording:
-    """Record one run and walk through it in the terminal; see `record` for the arguments."""
-    from minigraph.stepper.terminal import show
+def step(
+    target: Any,
+    *arguments: Any,
+    wrt: Any = None,
+    interactive: bool | None = None,
+    time_step: int | None = None,
+) -> Recording:
+    """Record one run and walk through it in the terminal; see `record` for the arguments.
 
+    Args:
+        time_step: print only what recurrent layers do at this time step, and what comes back to them.
+
+    Raises:
+        InvalidArgumentError: `interactive` with a time step, which is printed, or no such step.
+    """
+    from minigraph.errors import InvalidArgumentError
+    from minigraph.stepper.terminal import show
+    from minigraph.stepper.terminal_through_time import show_step
+
+    if interactive and time_step is not None:
+        raise InvalidArgumentError(
+            "one time step is printed, not walked through",
+            where="minigraph.step",
+            got=f"interactive=True, time_step={time_step}",
+            wanted="one of them",
+            fix="leave interactive out",
+        )
     recording = record(target, *arguments, wrt=wrt)
-    show(recording, interactive=interactive)
+    if time_step is None:
+        show(recording, interactive=interactive)
+    else:
+        show_step(recording, time_step)
     return recording
+
+
+def explain_cell(
+    recording: Recording, time_step: int, layer: str | None = None, sample: int = 0, unit: int = 0
+) -> list[str]:
+    """How a recurrent layer computed its state at a time step: every gate's equation with one unit's numbers.
+
+    Args:
+        recording: of a model's training step, or of a tf.function or model that was called.
+        time_step: in the order the steps ran; negative ones from the end.
+        layer: its name or the last part of it; None where there is one recurrent layer only.
+        sample, unit: whose numbers.
+
+    Returns: lines of text: inputs, then each gate with its products, then cell and hidden state.
+
+    Raises:
+        InvalidArgumentError: no such layer, time step, sample or unit was recorded.
+
+    >>> import minigraph as tf
+    >>> weights = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
+    >>> layer = tf.keras.layers.SimpleRNN(1, **weights, name="reader")
+    >>> recording = tf.record(lambda x: layer(x), np.array([[[0.5], [2.0]]], np.float32))
+    >>> print("\\n".join(explain_cell(recording, 1)))
+    SimpleRNN reader, time step 1, sample 0, unit 0
+    x = [2]
+    h before = [0.4621]
+    hidden state h = tanh(x·W + h·U + b)
+        x·W = 2·1 = 2
+        h·U = 0.4621·1 = 0.4621
+        = tanh(2 + 0.4621 + 0) = tanh(2.462) = 0.9856
+    """
+    from minigraph.stepper.through_time import Unrolled
+    from minigraph.stepper.worked_recurrent import explain_step
+
+    return explain_step(Unrolled(recording.events), time_step, layer, sample, unit)
+
+
+def show_gradient_norms(recording: Recording, layer: str | None = None, of: str = "hidden_state") -> None:
+    """Print `gradient_norms` as a table with bars, and whether the gradient vanishes or explodes."""
+    from minigraph.stepper import terminal_through_time
+
+    terminal_through_time.show_gradient_norms(recording, layer, of)
 
 
 def _record_function(function: Callable, arguments: tuple, wrt: Any) -> Recording:
     from minigraph.dtypes import as_dtype
     from minigraph.graph import Graph
     from minigraph.ops.dispatch import convert, import_tensor
+    from minigraph.ops.recurrent_fused import expanding
     from minigraph.ops.registry import OPS
     from minigraph.run.tape import GradientTape
     from minigraph.spec import spec_of
@@ -65,7 +140,7 @@ def _record_function(function: Callable, arguments: tuple, wrt: Any) -> Recordin
     code = getattr(function, "python_function", function)
     names = list(inspect.signature(code).parameters)
     arrays = [np.asarray(convert(a)) for a in arguments]
-    with graph.as_default():
+    with graph.as_default(), expanding():
         inputs = [
             graph.add(
                 OPS["placeholder"],
@@ -96,6 +171,7 @@ def _record_function(function: Callable, arguments: tuple, wrt: Any) -> Recordin
 
 def _record_training_step(model: Any, *data: Any) -> Recording:
     from minigraph.keras.data_adapter import ArrayData, adapt
+    from minigraph.ops.recurrent_fused import expanding
     from minigraph.tree import flatten
 
     model._check_compiled("step")
@@ -107,7 +183,8 @@ def _record_training_step(model: Any, *data: Any) -> Recording:
             "step takes one batch as arrays", where="minigraph.step", fix="step(model, x, y)"
         )
     model._build_from(adapted)
-    graph, inputs = model.trace_training_step(adapted)
+    with expanding():
+        graph, inputs = model.trace_training_step(adapted)
     return record_graph(
         graph, dict(zip(inputs, flatten(adapted.nest), strict=True)), f"one training step of {model.name}"
     )

@@ -6,7 +6,7 @@ Reads recordings only; how they are made is not known here. An incomplete gradie
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from minigraph.stepper.events import Event, Named, Recording
+from minigraph.stepper.terminal_through_time import print_norms
+from minigraph.stepper.text import plain, wrapped
+from minigraph.stepper.through_time import Unrolled
 from minigraph.stepper.worked import (
     array_lines,
     assignments,
@@ -29,6 +32,7 @@ from minigraph.stepper.worked import (
     worked_cell,
     worked_update,
 )
+from minigraph.stepper.worked_through_time import notes
 
 _TITLES = {
     "initial": "First values of the variables",
@@ -44,48 +48,6 @@ _COLOURS = {
     "update": "yellow",
 }
 _KEYS = "n/space/→ next · p/b/← back · f next phase · a all · q quit"
-#: For terminals that cannot show anything but ASCII.
-_ASCII = str.maketrans(
-    {
-        "·": "*",
-        "−": "-",
-        "→": "->",
-        "←": "<-",
-        "…": "...",
-        "×": "x",
-        "Σ": "sum ",
-        "Π": "product ",
-        "√": "sqrt ",
-        "²": "^2",
-        "³": "^3",
-        "ᵀ": "^T",
-        "ᵗ": "^t",
-        "ˣ": "^x",
-        "⁻": "^-",
-        "₁": "1",
-        "₂": "2",
-        "α": "alpha",
-        "β": "beta",
-        "μ": "mu",
-        "ρ": "rho",
-        "ε": "epsilon",
-        "π": "pi",
-        "Φ": "Phi",
-        "φ": "phi",
-        "≥": ">=",
-        "≤": "<=",
-        "≠": "!=",
-        "∞": "inf",
-        "⌊": "floor(",
-        "⌋": ")",
-        "ₓ": "x",
-        "∫": "integral",
-        "▸": ">",
-        "◂": "<",
-        "✎": "*",
-        "█": "#",
-    }
-)
 
 
 def show(recording: Recording, interactive: bool | None = None, console: Console | None = None) -> None:
@@ -117,6 +79,11 @@ class _Face:
 
     def __init__(self, recording: Recording, console: Console):
         self.recording, self.console = with_short_names(recording), console
+        self._full_names = recording.events
+        #: What recurrent cells and their weights add to an event, by the event's identity.
+        self._notes = {
+            id(self.recording.events[position]): lines for position, lines in notes(recording.events).items()
+        }
         self.ascii = console.options.ascii_only
         self.sections = _sections(self.recording.events)
         self._last_code = ("", "")
@@ -124,12 +91,17 @@ class _Face:
     # -- everything at once
     def print_all(self) -> None:
         self._title()
+        shown = 0
         for phase, events in self.sections:
             self._heading(phase)
             for event in events:
                 self._show(event)
+            shown += len(events)
             if phase == "backward":
                 self.console.print(self.gradient_table(len(self.recording.events)))
+                run = Unrolled(self._full_names[:shown])
+                for layer in run.layers():
+                    print_norms(self.console, run, layer)
 
     # -- step by step
     def walk(self, read_key: Callable[[], str]) -> None:
@@ -225,6 +197,9 @@ class _Face:
             "initial": self._update,
             "update": self._update,
         }[event.phase](event)
+        note = self._notes.get(id(event), [])
+        self._lines(note[:1], style="bold")
+        self._lines(note[1:])
 
     def _input(self, event: Event) -> None:
         given = event.outputs[0]
@@ -393,7 +368,7 @@ class _Face:
 
     def _put(self, line: str, style: str = "") -> None:
         indent = len(line) - len(line.lstrip()) + 2
-        for piece in _wrapped(self.text(line), self.console.width, indent):
+        for piece in wrapped(self.text(line), self.console.width, indent):
             self.console.print(Text(piece, style), no_wrap=True, crop=False)
 
     def _line(self, left: Text, right: Text | None = None) -> None:
@@ -412,17 +387,7 @@ class _Face:
 
     def text(self, text: str) -> str:
         """`text`, in ASCII where the terminal cannot show more."""
-        return text.translate(_ASCII).encode("ascii", "replace").decode() if self.ascii else text
-
-
-def _wrapped(line: str, width: int, indent: int) -> Iterator[str]:
-    """A line cut at spaces, the rest indented."""
-    while len(line) > width:
-        cut = line.rfind(" ", indent + 1, width)
-        cut = width if cut <= indent else cut
-        yield line[:cut]
-        line = " " * indent + line[cut:].lstrip()
-    yield line
+        return plain(text) if self.ascii else text
 
 
 def _sections(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:

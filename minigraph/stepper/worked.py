@@ -469,17 +469,17 @@ def gradients_so_far(recording: Recording, count: int) -> list[GradientSoFar]:
 
 
 def with_short_names(recording: Recording) -> Recording:
-    """The same recording with short names that still differ: at most the last two parts of a path."""
+    """The same recording with short names that still differ: the last two parts of a path, or three."""
     full = {name for event in recording.events for name in _all_names(event)}
     short: dict[str, str] = {}
     taken: dict[str, int] = {}
-    for count in (2, 1):
+    for count in (3, 2, 1):
         candidates = {name: "/".join(name.split("/")[-count:]) for name in full}
         taken = {}
         for candidate in candidates.values():
             taken[candidate] = taken.get(candidate, 0) + 1
         for name, candidate in candidates.items():
-            if taken[candidate] == 1 and (count == 2 or len(short.get(name, name)) > 40):
+            if taken[candidate] == 1 and (count > 1 or len(short.get(name, name)) > 40):
                 short[name] = candidate
     return replace(recording, events=[_renamed(event, short) for event in recording.events])
 

@@ -16,6 +16,7 @@ import numpy as np
 from parity.case import Case
 from parity.draw import fixed, numbers
 from parity.libraries import keras_of, minigraph
+from parity.tolerances import CURVE
 
 #: Of the batches. (Seeds of the networks are chosen so that no relu happens to stand at its bend: see
 #: training.py.)
@@ -32,6 +33,8 @@ class Network:
         model: `model(tf)` makes the compiled Keras model; None for a script that trains by itself.
         script: `script(tf, batches)` trains and gives the loss of each step.
         step: the loss of one batch as a case, to look for the first op that diverges.
+        steps: how many are trained; a quick run trains fewer.
+        allowed: how far apart the losses may be, relative to the loss.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Network:
     model: Callable[[Any], Any] | None = None
     script: Callable[[Any, list], np.ndarray] | None = None
     step: Case | None = None
+    steps: int = 200
+    allowed: float = CURVE
 
     @property
     def op(self) -> str:
