@@ -186,13 +186,13 @@ def test_dropout_is_in_the_numbers():
 
 
 def test_cells_in_one_rnn_are_told_apart():
-    recording = recorded(layers.RNN([layers.LSTMCell(2, dtype="float64"), layers.GRUCell(2, dtype="float64")],
-                                    dtype="float64"))
-    assert explain_cell(recording, 1, "lstm_cell")[0].startswith("LSTM ")
-    assert explain_cell(recording, 1, "gru_cell")[0].startswith("GRU ")
+    cells = [layers.LSTMCell(2, dtype="float64", name="long"), layers.GRUCell(2, dtype="float64", name="gated")]
+    recording = recorded(layers.RNN(cells, dtype="float64"))
+    assert explain_cell(recording, 1, "long")[0].startswith("LSTM ")
+    assert explain_cell(recording, 1, "gated")[0].startswith("GRU ")
     with pytest.raises(InvalidArgumentError, match="which recurrent layer") as error:
         explain_cell(recording, 1)
-    assert "lstm_cell" in str(error.value) and "gru_cell" in str(error.value)
+    assert "long" in str(error.value) and "gated" in str(error.value)
 
 
 def test_a_whole_name_is_not_taken_for_the_end_of_another():
