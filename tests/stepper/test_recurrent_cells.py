@@ -186,7 +186,8 @@ def test_dropout_is_in_the_numbers():
 
 
 def test_cells_in_one_rnn_are_told_apart():
-    cells = [layers.LSTMCell(2, dtype="float64", name="long"), layers.GRUCell(2, dtype="float64", name="gated")]
+    kinds = {"long": layers.LSTMCell, "gated": layers.GRUCell}
+    cells = [kind(2, dtype="float64", name=name) for name, kind in kinds.items()]
     recording = recorded(layers.RNN(cells, dtype="float64"))
     assert explain_cell(recording, 1, "long")[0].startswith("LSTM ")
     assert explain_cell(recording, 1, "gated")[0].startswith("GRU ")
