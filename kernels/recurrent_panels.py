@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import tile_shape
+from kernels.tiles import odd_lines, tile_shape
 
 SIZE = {"float32": 4, "float64": 8}
-_LINE = 64
 #: Multiply-adds that are worth waking another thread for.
 PART_WORK = 1 << 16
 #: Bytes of state that the rows of one block keep in the second-level cache from step to step.
@@ -29,11 +28,6 @@ _DEPTH_BYTES = 48 << 10
 
 def _ceil(size: int, divisor: int) -> int:
     return -(-size // divisor)
-
-
-def _odd_lines(nbytes: int) -> int:
-    """Room for a row: an odd number of cache lines, so that rows do not compete for places in a cache."""
-    return (_ceil(nbytes, _LINE) | 1) * _LINE
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class RecurrentShape:
     @property
     def state_row(self) -> int:
         """Bytes from a sample's state to the next one's in scratch memory: pairs of whole vectors."""
-        return _odd_lines(_ceil(self.strips, 2) * 2 * self.lanes * self.size)
+        return odd_lines(_ceil(self.strips, 2) * 2 * self.lanes * self.size)
 
     @property
     def sums_row(self) -> int:
@@ -79,7 +73,7 @@ class RecurrentShape:
     @property
     def gates_row(self) -> int:
         """Bytes from a sample's gates to the next one's in scratch memory."""
-        return _odd_lines((self.gates * self.units + self.lanes) * self.size)
+        return odd_lines((self.gates * self.units + self.lanes) * self.size)
 
     @property
     def packed_bytes(self) -> int:

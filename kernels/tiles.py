@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 _SIZE = {"float32": 4, "float64": 8}
+_LINE = 64
 
 #: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that;
 #: store whole vectors past the caches (c and its rows begin on cache lines then).
@@ -49,6 +50,11 @@ def tile_shape(dtype: str) -> TileShape:
     else:
         vector_bytes, rows = 16, 6
     return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
+
+
+def odd_lines(nbytes: int) -> int:
+    """Room for a row: an odd number of cache lines, so that rows do not compete for places in a cache."""
+    return (-(-nbytes // _LINE) | 1) * _LINE
 
 
 def large_and_apart(out, operands: Sequence, nbytes: int) -> bool:

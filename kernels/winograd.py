@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import CAP, CAP_AT, RELU, STREAM, tile_shape
+from kernels.tiles import CAP, CAP_AT, RELU, STREAM, odd_lines, tile_shape
 
 _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
@@ -28,11 +28,6 @@ POSITIONS, _OUT, _IN = 16, 2, 4
 BLOCK_BYTES = 768 << 10
 # Filters are read once per block: so many tiles make that worth it.
 FEWEST_TILES = 56
-
-
-def odd_lines(nbytes: int) -> int:
-    """Bytes of a row that begins on a cache line, and on other lines of a cache than its neighbours."""
-    return (-(-nbytes // _LINE) | 1) * _LINE
 
 
 def _filter_touches(block, dtypes) -> list[Touch]:

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, tile_shape
-from kernels.winograd import BLOCK_BYTES, FEWEST_TILES, POSITIONS, entering, odd_lines
+from kernels.tiles import ACCUMULATE, odd_lines, tile_shape
+from kernels.winograd import BLOCK_BYTES, FEWEST_TILES, POSITIONS, entering
 
 _SIZE = {"float32": 4, "float64": 8}
 # Shares of the tiles while their sums together are this small.
