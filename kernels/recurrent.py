@@ -2,9 +2,7 @@
 
 The inputs' products of all steps are one large matrix product made before. What is left is a chain: a step's
 product with the recurrent weights, the gates, the next step. Samples do not meet in it, so each part takes
-its own samples from the first step to the last and waits for nobody. Where the weights are too large for the
-second-level cache each part takes its own units instead, step by step, so that fewer weights pass through it
-and all samples share them. Inside a step the units are worked
+its own samples from the first step to the last and waits for nobody. Inside a step the units are worked
 on a vector at a time: a register tile makes the sums of all their gates for all samples of the block, and
 the activations follow while those are in the first-level cache.
 
@@ -26,8 +24,7 @@ from kernels.tiles import tile_shape
 GATES = {"lstm": 4, "gru": 3, "gru_reset_first": 3, "simple_rnn": 1}
 
 _FIELDS = ("z panels bias h0 c0 mask y h_last c_last gates before_h before_c inner scratch N T U activation "
-           "recurrent_activation reverse every zeros part_scratch block_rows state_row packed fetches "
-           "by_units first_step end_step takes gives")
+           "recurrent_activation reverse every zeros part_scratch block_rows state_row packed fetches")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 
@@ -151,8 +148,7 @@ def _forward_source(T, cell: str):
     fetch = microkernel.fetch_rows()
     take_state, give_state, first_counted = row_moves(T)
     (Z, PANELS, BIAS, H0, C0, MASK, Y, H_LAST, C_LAST, GATES_, BEFORE_H, BEFORE_C, INNER, SCRATCH, N_, T_, U_,
-     ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES, BY_UNITS, FIRST_STEP,
-     END_STEP, TAKES, GIVES) = range(len(_SLOT))
+     ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES) = range(len(_SLOT))
     SUMS_ROW = G * L * size
     LINE = 64
     gate_distance = gate_distance_of(T)
@@ -226,16 +222,16 @@ def _forward_source(T, cell: str):
             fetch(a[Y] + ((top * steps + s) * U + column) * size, steps * U * size, rows, 1)
 
     @device_function
-    def multiply_strip(a, strip, next_strip, states, sums, rows, tiles, depth, gate):
+    def multiply_strip(a, strip, strips, states, sums, rows, tiles, depth, gate):
         """The recurrent sums of one vector of units: of all its gates, or of those from `gate` on that fit a
-        vector. Meanwhile the panel of `next_strip` is fetched."""
+        vector."""
         panel = a[U_] * SUMS_ROW
         apart = gate_distance(a[U_] - strip * L, G)
         at = a[PANELS] + strip * panel + gate * apart * size
         columns = G * L
         if gate > 0 or apart < L:
             columns = L
-        ahead = a[PANELS] + next_strip * panel
+        ahead = a[PANELS] + (strip + 1) % strips * panel
         # The tiles are as equal as can be: the first `taller` have one row more.
         low = rows // tiles
         taller = rows - low * tiles
@@ -320,34 +316,26 @@ def _forward_source(T, cell: str):
         N, steps, U = a[N_], a[T_], a[U_]
         block_rows, state_row = a[BLOCK], a[ROW]
         strips = (U + L - 1) // L
-        first_strip, end_strip, top, end = 0, strips, N * part // parts, N * (part + 1) // parts
         now = a[SCRATCH] + part * (a[PART_SCRATCH] // parts)
-        own_sums = 0
-        if a[BY_UNITS] != 0:
-            # Parts own units, and share the states of all samples.
-            first_strip, end_strip, top, end = strips * part // parts, strips * (part + 1) // parts, 0, N
-            now = a[SCRATCH]
-            own_sums = part * block_rows * SUMS_ROW
         after = now + block_rows * state_row
         cells = after + block_rows * state_row
         # Of a GRU that resets first, these are the states times the reset gate, and the update gates.
         updates = cells + block_rows * state_row
-        shown = updates
+        sums = updates
         if resets_first:
-            shown += block_rows * state_row
-        sums = shown + (block_rows * 8 + LINE - 1) // LINE * LINE + own_sums
-        if a[FIRST_STEP] % 2 != 0:
-            now, after = after, now
+            sums += block_rows * state_row
+        shown = sums + block_rows * SUMS_ROW
+        end = N * (part + 1) // parts
+        top = N * part // parts
         while top < end:
             rows = min(block_rows, end - top)
-            if a[TAKES] != 0:
-                take_state(a[H0], N, U, top, now, state_row, rows)
-                if has_c:
-                    take_state(a[C0], N, U, top, cells, state_row, rows)
-                if a[MASK] != 0:
-                    first_counted(a[MASK], N, steps, a[REVERSE], top, shown, rows)
+            take_state(a[H0], N, U, top, now, state_row, rows)
+            if has_c:
+                take_state(a[C0], N, U, top, cells, state_row, rows)
+            if a[MASK] != 0:
+                first_counted(a[MASK], N, steps, a[REVERSE], top, shown, rows)
             tiles = (rows + ROWS - 1) // ROWS
-            for s in range(a[FIRST_STEP], a[END_STEP]):
+            for s in range(steps):
                 t = s
                 if a[REVERSE] != 0:
                     t = steps - 1 - s
@@ -355,27 +343,23 @@ def _forward_source(T, cell: str):
                 depth = U
                 if s == 0 and a[H0] == 0:
                     depth = 0
-                for strip in range(first_strip, end_strip):
+                for strip in range(strips):
                     if a[FETCHES] != 0:
                         fetch_samples(a, top, rows, s, t, strip)
-                    next_strip = strip + 1
-                    if next_strip == end_strip:
-                        next_strip = first_strip
-                    multiply_strip(a, strip, next_strip, now, sums, rows, tiles, depth, 0)
+                    multiply_strip(a, strip, strips, now, sums, rows, tiles, depth, 0)
                     if resets_first:
                         reset(a, top, rows, t, strip, now, cells, updates, sums)
                     else:
                         finish(a, top, rows, s, t, strip, now, after, cells, sums, shown)
                 if resets_first:
                     for strip in range(strips):
-                        multiply_strip(a, strip, (strip + 1) % strips, cells, sums, rows, tiles, depth, 2)
+                        multiply_strip(a, strip, strips, cells, sums, rows, tiles, depth, 2)
                         finish(a, top, rows, s, t, strip, now, after, updates, sums, shown)
                 now, after = after, now
-            if a[GIVES] != 0:
-                if a[H_LAST] != 0:
-                    give_state(now, state_row, rows, top, a[H_LAST], N, U)
-                if has_c and a[C_LAST] != 0:
-                    give_state(cells, state_row, rows, top, a[C_LAST], N, U)
+            if a[H_LAST] != 0:
+                give_state(now, state_row, rows, top, a[H_LAST], N, U)
+            if has_c and a[C_LAST] != 0:
+                give_state(cells, state_row, rows, top, a[C_LAST], N, U)
             top += rows
         return 0
     return body
@@ -426,39 +410,22 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
     shape = sequence.shape
     if not shape.samples * shape.steps * shape.units:
         raise ValueError(f"recurrent kernel: nothing to compute for {shape}")
+    parts = shape.parts(threads)
+    blocks = 4 if sequence.cell == "gru_reset_first" else 3
+    row_bytes = blocks * shape.state_row + shape.sums_row + 8
+    block_rows = shape.block_rows(threads, row_bytes)
+    part_scratch = -(-block_rows * row_bytes // 64) * 64
     # From a state of zeros the first step has no product.
     multiplies = shape.steps > 1 or not isinstance(operands.get("h0", 0), int)
     packed = shape.packed_bytes if multiplies else 0
     panels = scratch(packed) if packed else 0
     block = {
         **dict.fromkeys(_SLOT, 0), **operands,
-        "z": z, "panels": panels, "N": shape.samples, "T": shape.steps, "U": shape.units,
-        "activation": CODES[sequence.activation],
+        "z": z, "panels": panels, "scratch": scratch(parts * part_scratch), "N": shape.samples,
+        "T": shape.steps, "U": shape.units, "activation": CODES[sequence.activation],
         "recurrent_activation": CODES[sequence.recurrent_activation], "reverse": int(sequence.reverse),
-        "every": int(sequence.every), "zeros": int(sequence.zeros), "state_row": shape.state_row,
-        "packed": packed, "fetches": shape.fetches}
-    states = 4 if sequence.cell == "gru_reset_first" else 3
-    packing = pack_calls(u, panels, shape, False, threads) if packed else []
-
-    def call(parts: int, **fields: int) -> Call:
-        block.update(fields)
-        return Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)
-
-    # A GRU that resets first multiplies twice in a step, and all units must have finished the first time.
-    if sequence.cell != "gru_reset_first" and shape.by_units(threads):
-        parts, rows = min(threads, shape.strips), shape.samples
-        nbytes = rows * (states * shape.state_row + parts * shape.sums_row) + _whole_lines(8 * rows)
-        block.update(scratch=scratch(nbytes), part_scratch=nbytes, block_rows=rows, by_units=1)
-        return [*packing, call(1, takes=1), *(
-            call(parts, takes=0, first_step=s, end_step=s + 1) for s in range(shape.steps)),
-            call(1, first_step=shape.steps, end_step=shape.steps, gives=1)]
-    parts = shape.parts(threads)
-    row_bytes = states * shape.state_row + shape.sums_row + 8
-    block_rows = shape.block_rows(threads, row_bytes)
-    part_bytes = block_rows * (states * shape.state_row + shape.sums_row) + _whole_lines(8 * block_rows)
-    block.update(scratch=scratch(parts * part_bytes), part_scratch=parts * part_bytes, block_rows=block_rows)
-    return [*packing, call(parts, takes=1, end_step=shape.steps, gives=1)]
-
-
-def _whole_lines(nbytes: int) -> int:
-    return -(-nbytes // 64) * 64
+        "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
+        "block_rows": block_rows, "state_row": shape.state_row, "packed": packed,
+        "fetches": shape.fetches}
+    return [*(pack_calls(u, panels, shape, False, threads) if packed else []),
+            Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

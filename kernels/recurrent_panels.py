@@ -22,8 +22,6 @@ PART_WORK = 1 << 16
 _BLOCK_STATE = 384 << 10
 #: Packed weights larger than this come from the third-level cache every step, and are fetched ahead.
 _FETCHED = 512 << 10
-#: From this many bytes on, each part of the way forward takes its own units of all samples.
-_BY_UNITS = 2 << 20
 #: Bytes of a panel of the transposed weights that meets one tile after the other.
 _DEPTH_BYTES = 48 << 10
 
@@ -108,11 +106,6 @@ class RecurrentShape:
         """Into how many parts the samples are divided."""
         work = self.samples * self.steps * self.units * self.units * self.gates
         return max(1, min(threads, self.samples, work // PART_WORK))
-
-    def by_units(self, threads: int) -> bool:
-        """Whether parts divide the units and meet after every step, instead of dividing the samples."""
-        return (threads > 1 and self.packed_bytes >= _BY_UNITS and self.strips >= threads
-                and self.samples * self.state_row <= _BLOCK_STATE)
 
     def block_rows(self, threads: int, row_bytes: int) -> int:
         """Samples that go through all steps together, each with `row_bytes` of state."""

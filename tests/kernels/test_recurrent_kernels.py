@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import recurrent_panels
 from kernels.lane_activations import CODES
 from kernels.recurrent import GATES, Sequence, recurrent_calls
 from kernels.recurrent_gradient import recurrent_gradient_calls
@@ -132,20 +131,6 @@ def test_threads_share_the_samples(cell) -> None:
     assert layer.shape.parts(3) == 3
     for name, array in layer.check(threads=3).items():
         np.testing.assert_array_equal(array, one[name], err_msg=name)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("how", [{}, {"masked": True, "reverse": True}, {"masked": True, "every": False}])
-def test_threads_share_the_units_of_wide_layers(cell, how, monkeypatch) -> None:
-    """The same bits as when one thread takes all units from the first step to the last."""
-    for sizes in ((5, 4, 50), (1, 3, 70), (33, 1, 33)):
-        one = Layer(cell, *sizes, **how).check()
-        with monkeypatch.context() as patch:
-            patch.setattr(recurrent_panels, "_BY_UNITS", 0)
-            patch.setattr(recurrent_panels, "_FETCHED", 0)
-            for threads in (2, 3):
-                for name, array in Layer(cell, *sizes, **how).run(threads=threads).items():
-                    np.testing.assert_array_equal(array, one[name], err_msg=name)
 
 
 @pytest.mark.parametrize("cell", CELLS)

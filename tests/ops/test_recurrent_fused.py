@@ -91,6 +91,16 @@ def test_fused_is_expanded(kind, dtype, how):
         assert_same(*both(kind, dtype, how, masked, with_state), dtype)
 
 
+def test_training_a_wide_layer_in_place():
+    """Megabytes of weights, and gates written over the products they are made of."""
+    layer = layers.LSTM(384, return_sequences=True)
+    x = tf.constant(RNG.normal(size=(2, 3, 4)).astype("float32"))
+    layer(x)
+    found = tf.function(lambda x: derivatives(layer, x, [], None))(x)
+    with tf.expanding():
+        assert_same(found, derivatives(layer, x, [], None), "float32")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("function", [False, True])
 def test_second_derivatives(kind, function):
