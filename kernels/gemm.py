@@ -22,7 +22,7 @@ _SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
 # Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
 # after the other: together they stay in a second-level cache of 1 MB.
-_B_BLOCK, _A_BLOCK = 48 << 10, 512 << 10
+_B_BLOCK, _A_BLOCK = 64 << 10, 512 << 10
 # Copying pays once a copied element is used often enough: an element of b by rows, one of a by columns.
 _ROWS_TO_COPY_B, _COLUMNS_TO_COPY_A = 512, 512
 # An a smaller than this stays in the second-level cache by itself.

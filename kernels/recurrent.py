@@ -24,7 +24,8 @@ from kernels.tiles import tile_shape
 GATES = {"lstm": 4, "gru": 3, "gru_reset_first": 3, "simple_rnn": 1}
 
 _FIELDS = ("z panels bias h0 c0 mask y h_last c_last gates before_h before_c inner scratch N T U activation "
-           "recurrent_activation reverse every zeros part_scratch block_rows state_row packed fetches")
+           "recurrent_activation reverse every zeros part_scratch block_rows state_row packed fetches_panels "
+           "fetches_inputs")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 
@@ -136,21 +137,26 @@ def _forward_source(T, cell: str):
     from kernels.lane_math import activate, zeros
 
     G, L, size = GATES[cell], tile_shape(str(T)).lanes, T.bitwidth // 8
-    ROWS = RecurrentShape(1, 1, 1, G, str(T)).tile_rows
+    shape = RecurrentShape(1, 1, 1, G, str(T))
+    ROWS, TILE_GATES = shape.tile_rows, shape.tile_gates
     view, bytes_view, view_int = simd.view(T), simd.view(types.uint8), simd.view(types.int64)
     load, first, store = vectors.load(L), vectors.first(L), vectors.store
     add, subtract = vectors.add, vectors.subtract
     multiply, multiply_add = vectors.multiply, vectors.multiply_add
     one = vectors.spread(T, L)
     zero = zeros(T, L)
-    tile = microkernel.tile(T, L, ROWS, G, fetches=False)
-    fetching_tile = microkernel.tile(T, L, ROWS, G, fetches=True)
+    tile = microkernel.tile(T, L, ROWS, TILE_GATES, fetches=False)
+    fetching_tile = microkernel.tile(T, L, ROWS, TILE_GATES, fetches=True)
+    # Few rows are too few chains of sums to keep the multipliers busy, unless all gates are at it.
+    FEW = 4 if TILE_GATES < G else 0
+    tile_of_few = microkernel.tile(T, L, FEW, G, fetches=False) if FEW else tile
     fetch = microkernel.fetch_rows()
     take_state, give_state, first_counted = row_moves(T)
     (Z, PANELS, BIAS, H0, C0, MASK, Y, H_LAST, C_LAST, GATES_, BEFORE_H, BEFORE_C, INNER, SCRATCH, N_, T_, U_,
-     ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES) = range(len(_SLOT))
-    SUMS_ROW = G * L * size
-    LINE = 64
+     ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES_PANELS,
+     FETCHES_INPUTS) = range(len(_SLOT))
+    SUMS_ROW, TILE = G * L * size, shape.tile_gates * L * size
+    LINE, AHEAD = 64, 8
     gate_distance = gate_distance_of(T)
     one_ = T(1)
     has_c, resets_first = cell == "lstm", cell == "gru_reset_first"
@@ -210,16 +216,12 @@ def _forward_source(T, cell: str):
             return new_h, c
 
     @device_function
-    def fetch_samples(a, top, rows, s, t, strip):
-        """Ask for the inputs' shares and outputs of one vector of units: they lie far apart in memory."""
-        steps, U = a[T_], a[U_]
+    def fetch_inputs(a, n, rows, t, strip):
+        """Ask for the inputs' products of one vector of units, of some samples: they lie far apart."""
         # The line of the first byte came with the strip before, unless it begins there.
-        column = strip * L + L - 1
-        at = a[Z] + ((top * steps + t) * G * U + column) * size
+        at = a[Z] + ((n * a[T_] + t) * G * a[U_] + strip * L + L - 1) * size
         for gate in range(G):
-            fetch(at + gate * U * size, steps * G * U * size, rows, 1)
-        if a[EVERY] != 0:
-            fetch(a[Y] + ((top * steps + s) * U + column) * size, steps * U * size, rows, 1)
+            fetch(at + gate * a[U_] * size, a[T_] * G * a[U_] * size, rows, 1)
 
     @device_function
     def multiply_strip(a, strip, strips, states, sums, rows, tiles, depth, gate):
@@ -228,27 +230,36 @@ def _forward_source(T, cell: str):
         panel = a[U_] * SUMS_ROW
         apart = gate_distance(a[U_] - strip * L, G)
         at = a[PANELS] + strip * panel + gate * apart * size
-        columns = G * L
+        columns, turns = TILE_GATES * L, G // TILE_GATES
         if gate > 0 or apart < L:
-            columns = L
+            columns, turns = L, 1
+        if rows <= FEW:
+            tile_of_few(states, a[ROW], size, at, SUMS_ROW, sums, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, rows,
+                        columns * turns)
+            return
         ahead = a[PANELS] + (strip + 1) % strips * panel
+        ahead_end = ahead + panel
         # The tiles are as equal as can be: the first `taller` have one row more.
         low = rows // tiles
         taller = rows - low * tiles
         # The next panel is fetched evenly by as many tiles as there are: one cache line per step, or two.
         fetched = LINE
-        if tiles * LINE < SUMS_ROW:
+        if turns * tiles * LINE < SUMS_ROW:
             fetched = 2 * LINE
-        for i in range(tiles):
-            height = low + (i < taller)
-            if a[FETCHES] != 0 and i * depth * fetched < panel:
-                fetching_tile(states, a[ROW], size, at, SUMS_ROW, sums, SUMS_ROW, depth, 0, 0, 0,
-                              ahead + i * depth * fetched, 0, fetched, height, columns)
-            else:
-                tile(states, a[ROW], size, at, SUMS_ROW, sums, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, height,
-                     columns)
-            states += height * a[ROW]
-            sums += height * SUMS_ROW
+        for turn in range(turns):
+            top, to = states, sums + turn * TILE
+            for i in range(tiles):
+                height = low + (i < taller)
+                if a[FETCHES_PANELS] != 0 and ahead < ahead_end:
+                    fetching_tile(top, a[ROW], size, at, SUMS_ROW, to, SUMS_ROW, depth, 0, 0, 0, ahead, 0,
+                                  fetched, height, columns)
+                else:
+                    tile(top, a[ROW], size, at, SUMS_ROW, to, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, height,
+                         columns)
+                ahead += depth * fetched
+                top += height * a[ROW]
+                to += height * SUMS_ROW
+            at += TILE
 
     @device_function
     def reset(a, top, rows, t, strip, now, reset_at, updates_at, sums_at):
@@ -259,6 +270,8 @@ def _forward_source(T, cell: str):
         h_now, chosen = view(now, rows * row), view(reset_at, rows * row)
         updates = view(updates_at, rows * row)
         for r in range(rows):
+            if a[FETCHES_INPUTS] != 0 and r + AHEAD < rows:
+                fetch_inputs(a, top + r + AHEAD, 1, t, strip)
             at = (top + r) * steps + t
             own, x_at = r * row + strip * L, at * G * U + strip * L
             z = activate(rec, add(load(sums, r * G * L, mask), load(x, x_at, mask)))
@@ -284,6 +297,8 @@ def _forward_source(T, cell: str):
         last = s == steps - 1
         for r in range(rows):
             n = top + r
+            if a[FETCHES_INPUTS] != 0 and not resets_first and r + AHEAD < rows:
+                fetch_inputs(a, n + AHEAD, 1, t, strip)
             own = r * row + strip * L
             at = (n * steps + t) * U + strip * L
             h = load(h_now, own, None)
@@ -344,8 +359,8 @@ def _forward_source(T, cell: str):
                 if s == 0 and a[H0] == 0:
                     depth = 0
                 for strip in range(strips):
-                    if a[FETCHES] != 0:
-                        fetch_samples(a, top, rows, s, t, strip)
+                    if a[FETCHES_INPUTS] != 0:
+                        fetch_inputs(a, top, min(AHEAD, rows), t, strip)
                     multiply_strip(a, strip, strips, now, sums, rows, tiles, depth, 0)
                     if resets_first:
                         reset(a, top, rows, t, strip, now, cells, updates, sums)
@@ -426,6 +441,6 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
         "recurrent_activation": CODES[sequence.recurrent_activation], "reverse": int(sequence.reverse),
         "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
         "block_rows": block_rows, "state_row": shape.state_row, "packed": packed,
-        "fetches": shape.fetches}
+        "fetches_panels": shape.fetches_panels, "fetches_inputs": shape.fetches_inputs}
     return [*(pack_calls(u, panels, shape, False, threads) if packed else []),
             Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

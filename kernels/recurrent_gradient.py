@@ -370,6 +370,6 @@ def recurrent_gradient_calls(sequence: Sequence, u, operands: dict, threads: int
         "recurrent_activation": CODES[sequence.recurrent_activation], "reverse": int(sequence.reverse),
         "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
         "block_rows": block_rows, "state_row": shape.state_row, "gates_row": shape.gates_row,
-        "packed": packed, "depth_block": shape.depth_block, "fetches": shape.fetches}
+        "packed": packed, "depth_block": shape.depth_block, "fetches": shape.fetches_panels}
     return [*(pack_calls(u, panels, shape, True, threads) if packed else []),
             Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

@@ -22,6 +22,8 @@ PART_WORK = 1 << 16
 _BLOCK_STATE = 384 << 10
 #: Packed weights larger than this come from the third-level cache every step, and are fetched ahead.
 _FETCHED = 512 << 10
+#: Inputs' products larger than this come from the third-level cache or from memory.
+_FETCHED_INPUTS = 2 << 20
 #: Bytes of a panel of the transposed weights that meets one tile after the other.
 _DEPTH_BYTES = 48 << 10
 
@@ -50,10 +52,16 @@ class RecurrentShape:
         return tile_shape(self.dtype).lanes
 
     @property
+    def tile_gates(self) -> int:
+        """Gates whose sums one forward tile makes. Four gates at once leave no register to spread a number of
+        the state in, which then is loaded again for each of them."""
+        return 2 if self.gates == 4 else self.gates
+
+    @property
     def tile_rows(self) -> int:
-        """Rows of the forward tile, which is one vector per gate wide."""
+        """Rows of the forward tile, which is one vector for each of its gates wide."""
         tile = tile_shape(self.dtype)
-        return max(1, tile.rows * tile.vectors // max(self.gates, tile.vectors))
+        return max(1, tile.rows * tile.vectors // max(self.tile_gates, tile.vectors))
 
     @property
     def strips(self) -> int:
@@ -91,9 +99,14 @@ class RecurrentShape:
         return _ceil(self.strips, 2) * self.panel_depth * 2 * self.lanes * self.size
 
     @property
-    def fetches(self) -> int:
+    def fetches_panels(self) -> int:
         """Whether the next panel is fetched while one is used."""
         return int(self.packed_bytes >= _FETCHED)
+
+    @property
+    def fetches_inputs(self) -> int:
+        """Whether the inputs' products are fetched a few samples ahead."""
+        return int(self.samples * self.steps * self.gates * self.units * self.size >= _FETCHED_INPUTS)
 
     @property
     def depth_block(self) -> int:

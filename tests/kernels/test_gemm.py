@@ -321,7 +321,7 @@ def test_large_products_use_every_thread_evenly() -> None:
 
 def test_a_plan_prints_what_it_does() -> None:
     plan = gemm.plan_matmul(1, 128, 512, 784, False, True, "float32", 2, tile=TileShape(16, 14, 2))
-    assert str(plan) == "14x32 tiles, 128x272 blocks, 1x1x2 parts, copies b"
+    assert str(plan) == "14x32 tiles, 128x400 blocks, 1x1x2 parts, copies b"
 
 
 def test_what_the_kernel_cannot_do_is_an_error() -> None:

@@ -137,7 +137,7 @@ def test_threads_share_the_samples(cell) -> None:
 def test_many_units_come_in_blocks(cell) -> None:
     """Sums cut into blocks of their depth, weights fetched ahead, samples in several blocks."""
     layer = Layer(cell, 70, 2, 430)
-    assert layer.shape.fetches or cell == "simple_rnn"
+    assert layer.shape.fetches_panels or cell == "simple_rnn"
     assert layer.shape.depth_block < GATES[cell] * 430
     layer.check(threads=1)
 
