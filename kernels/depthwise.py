@@ -241,7 +241,7 @@ def depthwise_filter_gradient(T):
     tile = microkernel.window_tile(T, LANES, MOST_TAPS, 1, lanewise=True)
     view, zero = simd.view(T), T(0)
     inside, offsets_of, fetch = _inside(), _offsets(), microkernel.fetch_rows()
-    MORE, CHUNK = ACCUMULATE, 16
+    MORE, CHUNK = ACCUMULATE, 12
 
     def body(a, part, parts):
         height, width, rows, columns = a[HEIGHT], a[WIDTH], a[ROWS], a[COLUMNS]
@@ -260,15 +260,16 @@ def depthwise_filter_gradient(T):
                 dy_line = a[DY] + line * columns * cell_bytes
                 first_i, end_i = inside(top, a[STEP_ROW], a[TAP_ROWS], height)
                 # Windows three wide are added up whole, others row by row.
-                window_rows, group = 1, 3 * step
+                window_rows, rows_apart, group = 1, 0, 3 * step
                 if a[TAP_COLUMNS] == 3 and 3 * (end_i - first_i) <= MOST_TAPS:
-                    window_rows, group = end_i - first_i, a[STEP_ROW] * width * cell_bytes
-                for i in range(first_i, end_i):
+                    window_rows, rows_apart = end_i - first_i, a[STEP_ROW] * width * cell_bytes
+                    group = rows_apart
+                for i in range(first_i, end_i, max(window_rows, 1)):
                     x_line = a[X] + (line // rows * height + top + i * a[STEP_ROW]) * width * cell_bytes
                     k = 0
                     while k < a[TAP_COLUMNS]:
                         # As many taps at once as see the same pixels: those whose windows are whole. What an
-                        # edge cuts off is added tap by tap.
+                        # edge cuts off is added column by column.
                         together = min(MOST_TAPS, a[TAP_COLUMNS] - k)
                         left = a[FIRST_COLUMN] + k * a[STEP_COLUMN]
                         right = left + (together - 1) * a[STEP_COLUMN]
@@ -277,18 +278,18 @@ def depthwise_filter_gradient(T):
                         end_j = max(first_j, end_j)
                         cells, pixels = x_line + left * cell_bytes, dy_line
                         target = base + (i * a[TAP_COLUMNS] + k) * cell_bytes
-                        if i == first_i or window_rows == 1:
-                            # A few pixels, all their channels: memory is walked through nearly in order.
-                            last_row = (window_rows - 1) * group
-                            for j in range(first_j, end_j, CHUNK):
-                                for c in range(0, cell_bytes, LANES * SIZE):
-                                    # A share of the next pixels is fetched meanwhile, as in the kernel above.
-                                    fetch(pixels + (j + CHUNK) * cell_bytes + c * CHUNK, 0, 1, CHUNK)
-                                    fetch(cells + last_row + (j + CHUNK) * hop + c * CHUNK, 0, 1, CHUNK)
-                                    tile(cells + j * hop + c, step, group, hop, offsets, 1,
-                                         pixels + j * cell_bytes + c, cell_bytes, 0, target + c, cell_bytes,
-                                         min(CHUNK, end_j - j), 0, 0, MORE, together * window_rows,
-                                         min(LANES, (cell_bytes - c) // SIZE))
+                        last_row = (window_rows - 1) * rows_apart
+                        # A few pixels, all their channels: memory is walked through nearly in order.
+                        for j in range(first_j, end_j, CHUNK):
+                            for c in range(0, cell_bytes, LANES * SIZE):
+                                # A share of the next pixels is fetched meanwhile, as in the kernel above;
+                                # more at once would wait for each other.
+                                fetch(pixels + (j + CHUNK) * cell_bytes + c * CHUNK, 0, 1, CHUNK)
+                                fetch(cells + last_row + (j + CHUNK) * hop + c * CHUNK, 0, 1, CHUNK)
+                                tile(cells + j * hop + c, step, group, hop, offsets, 1,
+                                     pixels + j * cell_bytes + c, cell_bytes, 0, target + c, cell_bytes,
+                                     min(CHUNK, end_j - j), 0, 0, MORE, together * window_rows,
+                                     min(LANES, (cell_bytes - c) // SIZE))
                         for t in range(together):
                             start = left + t * a[STEP_COLUMN]
                             own_first, own_end = inside(start, a[STRIDE_COLUMN], columns, width)
@@ -297,13 +298,14 @@ def depthwise_filter_gradient(T):
                                 count = min(LANES, (cell_bytes - c) // SIZE)
                                 own_cells, own = cells + t * step + c, target + t * cell_bytes + c
                                 if before > 0:
-                                    tile(own_cells + own_first * hop, step, group, hop, offsets, 1,
-                                         pixels + own_first * cell_bytes + c, cell_bytes, 0, own, cell_bytes,
-                                         before, 0, 0, MORE, 1, count)
+                                    tile(own_cells + own_first * hop, rows_apart, 3 * rows_apart, hop,
+                                         offsets, 1, pixels + own_first * cell_bytes + c, cell_bytes, 0, own,
+                                         a[TAP_COLUMNS] * cell_bytes, before, 0, 0, MORE, window_rows, count)
                                 if own_end > late:
-                                    tile(own_cells + late * hop, step, group, hop, offsets, 1,
-                                         pixels + late * cell_bytes + c, cell_bytes, 0, own, cell_bytes,
-                                         own_end - late, 0, 0, MORE, 1, count)
+                                    tile(own_cells + late * hop, rows_apart, 3 * rows_apart, hop,
+                                         offsets, 1, pixels + late * cell_bytes + c, cell_bytes, 0, own,
+                                         a[TAP_COLUMNS] * cell_bytes, own_end - late, 0, 0, MORE, window_rows,
+                                         count)
                         k += together
         return 0
     return body
