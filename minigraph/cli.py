@@ -73,7 +73,7 @@ def demo(
     run(mnist=mnist, interactive=interactive, quick=quick)
 
 
-@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+@app.command(context_settings={"ignore_unknown_options": True})
 def step(
     script: Annotated[
         Path,
@@ -83,7 +83,9 @@ def step(
             dir_okay=False,
         ),
     ],
-    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(
+        help="Arguments of the script; what follows -- goes to it even if it looks like an option below."
+    )] = None,
     interactive: Annotated[
         bool | None,
         typer.Option(

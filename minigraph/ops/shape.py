@@ -168,7 +168,7 @@ class Squeeze(_View):
 # -------------------------------------------------------------------------------- copies
 
 class Transpose(NumberedOp):
-    """out axis k = x axis perm[k]"""
+    """out = x with its axes in the order perm"""
 
     def infer(self, specs, attrs):
         return [spec_of((specs[0].shape[axis] for axis in attrs["perm"]), specs[0].dtype)]

@@ -401,14 +401,21 @@ def gradients_by_step(recording: Recording) -> list[WeightGradient]:
 
 
 def verdict(norms: Sequence[float]) -> str:
-    """What norms per time step say, in words: "vanishes", "explodes" or "keeps its size".
+    """What norms per time step say, in words, of the way from the last step back to the first.
 
-    >>> verdict([1e-6, 1e-3, 1.0]), verdict([1e5, 1.0]), verdict([0.5, 1.0])
-    ('vanishes', 'explodes', 'keeps its size')
+    It "vanishes" or "explodes" where the first is a hundred times smaller or larger than the last, "shrinks"
+    or "grows" where it is three times, else it "keeps its size".
+
+    >>> [verdict([first, 1.0]) for first in (1e-6, 0.1, 0.5, 10, 1e5)]
+    ['vanishes', 'shrinks', 'keeps its size', 'grows', 'explodes']
     """
     known = [n for n in norms if not np.isnan(n)]
     if not known or known[-1] == known[0]:
         return "keeps its size"
     with np.errstate(divide="ignore"):
         ratio = np.divide(known[0], known[-1])
-    return "vanishes" if ratio < 1e-2 else "explodes" if ratio > 1e2 or np.isnan(ratio) else "keeps its size"
+    if np.isnan(ratio) or ratio > 100:
+        return "explodes"
+    if ratio > 3:
+        return "grows"
+    return "vanishes" if ratio < 1 / 100 else "shrinks" if ratio < 1 / 3 else "keeps its size"

@@ -114,6 +114,10 @@ def test_step_stops_a_training_loop_after_its_first_step(tmp_path):
     assert "w ← w − mul   5 − 1 = 4" in one.stdout
     three = step(tmp_path, script, "--steps", "3", arguments=("5",))
     assert three.stdout.count("Backwards") == 3
+    behind = step(tmp_path, script, arguments=("5", "--steps", "2"))
+    assert behind.stdout.count("Backwards") == 2
+    own = step(tmp_path, script.replace("argv[1]", "argv[2]"), arguments=("--", "--steps", "5"))
+    assert own.stdout.count("Backwards") == 1
 
 
 def test_step_records_the_first_batch_of_fit(tmp_path):
