@@ -51,21 +51,25 @@ def _cutter() -> Callable:
 # A block is a head (below; h0, h1, h2 are hyper-parameters as float64 bits, `total` counts all elements),
 # then for each tensor the addresses of parameter, gradient and state, and its size. Some hyper-parameters are
 # rounded to float32 even for float64 variables: those that Keras casts as a tensor of their own.
+#
+# A kernel that averages squares has a twin, "…_squares", that reads after each gradient a tensor that stands
+# in for its square: Keras squares the rows that a table's gradient is the sum of, and then adds.
 
 _HEAD = "lr iterations h0 h1 h2 total tensors"
 _LR, _ITERATIONS, _H0, _H1, _H2, _TOTAL, _TENSORS, _FIRST = range(8)
 
 
-def _update_touches(states: int, counts_steps: bool = False) -> Callable:
+def _update_touches(states: int, counts_steps: bool = False, squared: bool = False) -> Callable:
     """What an update touches that has `states` state tensors per parameter."""
-    stride = states + 3
+    reads = 1 + squared
+    stride = 2 + reads + states
 
     def touches(block, dtypes):
         found = [Touch(_LR, _size(dtypes[1]))] + [Touch(_ITERATIONS, 8)] * counts_steps
         for row in range(_FIRST, _FIRST + stride * block[_TENSORS], stride):
             size = block[row + stride - 1] * _size(dtypes[0])
-            found += [Touch(row, size, writes=True), Touch(row + 1, size)]
-            found += [Touch(row + 2 + state, size, writes=True) for state in range(states)]
+            found += [Touch(row, size, writes=True)]
+            found += [Touch(row + 1 + slot, size, writes=slot >= reads) for slot in range(reads + states)]
         return found
 
     return touches
@@ -129,8 +133,8 @@ sgd_momentum = kernel("sgd_momentum", _HEAD, _update_touches(1))(_momentum(neste
 sgd_nesterov = kernel("sgd_nesterov", _HEAD, _update_touches(1))(_momentum(nesterov=True))
 
 
-def _adam(amsgrad: bool) -> Callable:
-    states = 3 if amsgrad else 2
+def _adam(amsgrad: bool, squared: bool) -> Callable:
+    state, states = 2 + squared, 3 if amsgrad else 2
 
     def build(T, R):
         from numba import int64
@@ -166,14 +170,16 @@ def _adam(amsgrad: bool) -> Callable:
 
             start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
             for tensor in range(a[_TENSORS]):
-                row = _FIRST + (states + 3) * tensor
-                n = a[row + states + 2]
-                p, g, m, v = view(a[row], n), view(a[row + 1], n), view(a[row + 2], n), view(a[row + 3], n)
-                top = view(a[row + states + 1], n)
+                row = _FIRST + (state + states + 1) * tensor
+                n = a[row + state + states]
+                p, g, q = view(a[row], n), view(a[row + 1], n), view(a[row + state - 1], n)
+                m, v = view(a[row + state], n), view(a[row + state + 1], n)
+                top = view(a[row + state + states - 1], n)
                 for i in range(cut(start, n), cut(stop, n)):
                     gradient = g[i]
                     mean = m[i] + (gradient - m[i]) * rest1
-                    variance = v[i] + (gradient * gradient - v[i]) * rest2
+                    square = q[i] if squared else gradient * gradient
+                    variance = v[i] + (square - v[i]) * rest2
                     m[i] = mean
                     v[i] = variance
                     if amsgrad:
@@ -189,12 +195,19 @@ def _adam(amsgrad: bool) -> Callable:
     return build
 
 
-adam = kernel("adam", _HEAD, _update_touches(2, counts_steps=True))(_adam(amsgrad=False))
-adam_amsgrad = kernel("adam_amsgrad", _HEAD, _update_touches(3, counts_steps=True))(_adam(amsgrad=True))
+_ADAM = {
+    (amsgrad, squared): kernel(
+        "adam" + "_amsgrad" * amsgrad + "_squares" * squared,
+        _HEAD,
+        _update_touches(2 + amsgrad, counts_steps=True, squared=squared),
+    )(_adam(amsgrad, squared))
+    for amsgrad in (False, True)
+    for squared in (False, True)
+}
 
 
-def _rmsprop(centered: bool, momentum: bool) -> Callable:
-    states = 1 + momentum + centered
+def _rmsprop(centered: bool, momentum: bool, squared: bool) -> Callable:
+    state, states = 2 + squared, 1 + momentum + centered
 
     def build(T, R):
         from kernels import simd, vector_math
@@ -208,14 +221,16 @@ def _rmsprop(centered: bool, momentum: bool) -> Callable:
             keep, rest = T(rho), T(1.0 - rho)
             start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
             for tensor in range(a[_TENSORS]):
-                row = _FIRST + (states + 3) * tensor
-                n = a[row + states + 2]
-                p, g, v = view(a[row], n), view(a[row + 1], n), view(a[row + 2], n)
+                row = _FIRST + (state + states + 1) * tensor
+                n = a[row + state + states]
+                p, g, q = view(a[row], n), view(a[row + 1], n), view(a[row + state - 1], n)
                 # With both states the velocity comes first, then momentum, then the average gradient.
-                m, average = view(a[row + 2 + momentum], n), view(a[row + states + 1], n)
+                v, m = view(a[row + state], n), view(a[row + state + momentum], n)
+                average = view(a[row + state + states - 1], n)
                 for i in range(cut(start, n), cut(stop, n)):
                     gradient = g[i]
-                    variance = keep * v[i] + rest * (gradient * gradient)
+                    square = q[i] if squared else gradient * gradient
+                    variance = keep * v[i] + rest * square
                     v[i] = variance
                     if centered:
                         mean = keep * average[i] + rest * gradient
@@ -236,41 +251,54 @@ def _rmsprop(centered: bool, momentum: bool) -> Callable:
 
 
 _RMSPROP = {
-    (centered, momentum): kernel(
-        "rmsprop" + "_centered" * centered + "_momentum" * momentum,
+    (centered, momentum, squared): kernel(
+        "rmsprop" + "_centered" * centered + "_momentum" * momentum + "_squares" * squared,
         _HEAD,
-        _update_touches(1 + centered + momentum),
-    )(_rmsprop(centered, momentum))
+        _update_touches(1 + centered + momentum, squared=squared),
+    )(_rmsprop(centered, momentum, squared))
     for centered in (False, True)
     for momentum in (False, True)
+    for squared in (False, True)
 }
 
 
-@kernel("adagrad", _HEAD, _update_touches(1))
-def adagrad(T, R):
-    """s += g^2; p -= lr g / sqrt(s + epsilon) (Duchi et al. 2011)."""
-    from kernels import simd, vector_math
+def _adagrad(squared: bool) -> Callable:
+    state = 2 + squared
 
-    view, rate, cut, number = simd.view(T), simd.view(R), _cutter(), vector_math.from_bits
-    square_root = vector_math.square_root
+    def build(T, R):
+        from kernels import simd, vector_math
 
-    def body(a, part, parts):
-        lr = T(rate(a[_LR], 1)[0])
-        epsilon = T(number(a[_H2]))
-        start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
-        for tensor in range(a[_TENSORS]):
-            row = _FIRST + 4 * tensor
-            n = a[row + 3]
-            p, g, s = view(a[row], n), view(a[row + 1], n), view(a[row + 2], n)
-            for i in range(cut(start, n), cut(stop, n)):
-                total = s[i] + g[i] * g[i]
-                s[i] = total
-                p[i] -= lr * g[i] / square_root(total + epsilon)
-            start -= n
-            stop -= n
-        return 0
+        view, rate, cut, number = simd.view(T), simd.view(R), _cutter(), vector_math.from_bits
+        square_root = vector_math.square_root
 
-    return body
+        def body(a, part, parts):
+            lr = T(rate(a[_LR], 1)[0])
+            epsilon = T(number(a[_H2]))
+            start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
+            for tensor in range(a[_TENSORS]):
+                row = _FIRST + (state + 2) * tensor
+                n = a[row + state + 1]
+                p, g, q = view(a[row], n), view(a[row + 1], n), view(a[row + state - 1], n)
+                s = view(a[row + state], n)
+                for i in range(cut(start, n), cut(stop, n)):
+                    total = s[i] + (q[i] if squared else g[i] * g[i])
+                    s[i] = total
+                    p[i] -= lr * g[i] / square_root(total + epsilon)
+                start -= n
+                stop -= n
+            return 0
+
+        return body
+
+    return build
+
+
+_ADAGRAD = {
+    squared: kernel("adagrad" + "_squares" * squared, _HEAD, _update_touches(1, squared=squared))(
+        _adagrad(squared)
+    )
+    for squared in (False, True)
+}
 
 
 @kernel(
@@ -361,18 +389,27 @@ def adam_calls(
     epsilon: float = 1e-7,
     amsgrad: bool = False,
     lr_dtype: str = "float32",
+    squared: bool = False,
 ) -> list[Call]:
     """Adam (Kingma & Ba 2014), in place, with epsilon outside the bias correction. Keras's `Adam`.
 
     tensors: (p, g, m, v, n) per parameter, with amsgrad (p, g, m, v, vhat, n). `iterations` is the address
-    of the int64 count of steps done before this one, t - 1; advance it with `advance_calls` afterwards.
+    of the int64 count of steps done before this one, t - 1; advance it with `advance_calls` afterwards. With
+    `squared` q follows each g, a tensor that stands in for g^2.
         alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)
         m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  p -= m alpha / (sqrt(v) + epsilon)
     With amsgrad (Reddi et al. 2018) vhat = max(vhat, v) stands in for v in the last one.
     """
-    update, width = (adam_amsgrad, 6) if amsgrad else (adam, 5)
     return _update_calls(
-        update, width, tensors, lr, iterations, (beta_1, beta_2, epsilon), dtype, lr_dtype, threads
+        _ADAM[amsgrad, squared],
+        5 + amsgrad + squared,
+        tensors,
+        lr,
+        iterations,
+        (beta_1, beta_2, epsilon),
+        dtype,
+        lr_dtype,
+        threads,
     )
 
 
@@ -386,17 +423,19 @@ def rmsprop_calls(
     epsilon: float = 1e-7,
     centered: bool = False,
     lr_dtype: str = "float32",
+    squared: bool = False,
 ) -> list[Call]:
     """RMSprop (Hinton's lecture 6e), in place. Keras's `RMSprop`.
 
-    tensors: (p, g, v[, m][, average], n): m with momentum, the average gradient when centered.
+    tensors: (p, g[, q], v[, m][, average], n): q with `squared`, it stands in for g^2; m with momentum; the
+    average gradient when centered.
         v = rho v + (1 - rho) g^2;  d = v, centered: average = rho average + (1 - rho) g, d = v - average^2
         step = lr g / sqrt(d + epsilon);  with momentum: step = m = momentum m + step;  p -= step
     """
     moving = momentum > 0
     return _update_calls(
-        _RMSPROP[centered, moving],
-        4 + moving + centered,
+        _RMSPROP[centered, moving, squared],
+        4 + moving + centered + squared,
         tensors,
         lr,
         0,
@@ -414,9 +453,15 @@ def adagrad_calls(
     threads: int,
     epsilon: float = 1e-7,
     lr_dtype: str = "float32",
+    squared: bool = False,
 ) -> list[Call]:
-    """Adagrad (Duchi et al. 2011): s += g^2, p -= lr g / sqrt(s + epsilon). tensors: (p, g, s, n)."""
-    return _update_calls(adagrad, 4, tensors, lr, 0, (0, 0, epsilon), dtype, lr_dtype, threads)
+    """Adagrad (Duchi et al. 2011): s += g^2, p -= lr g / sqrt(s + epsilon).
+
+    tensors: (p, g, s, n) per parameter; with `squared` (p, g, q, s, n), where q stands in for g^2.
+    """
+    return _update_calls(
+        _ADAGRAD[squared], 4 + squared, tensors, lr, 0, (0, 0, epsilon), dtype, lr_dtype, threads
+    )
 
 
 def weight_decay_calls(

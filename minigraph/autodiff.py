@@ -72,7 +72,7 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
 
     Returns every gradient on the way, not only those of the sources.
     """
-    from minigraph import ops
+    from minigraph.ops.indexed_slices import add_gradients
 
     result = Backward(calls=calls)
     for listener in listeners:
@@ -89,7 +89,7 @@ def backward(calls: Sequence, targets: Sequence[Tensor], seeds: Sequence[Tensor]
             return result.gradients.get(identity)
         gradient = terms[0]
         for term in terms[1:]:
-            gradient = ops.add(gradient, term)
+            gradient = add_gradients(gradient, term)
         result.gradients[identity] = gradient
         return gradient
 

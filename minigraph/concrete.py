@@ -12,6 +12,7 @@ from minigraph.compile.program import Program, compile_graph
 from minigraph.errors import DTypeError, InvalidArgumentError
 from minigraph.graph import Graph, Value
 from minigraph.ops.dispatch import convert
+from minigraph.ops.indexed_slices import IndexedSlices, remember_slices
 from minigraph.ops.state import variables_read
 from minigraph.run import eager, recording
 from minigraph.run.eager import EagerTensor
@@ -40,6 +41,9 @@ class ConcreteFunction:
         self.result = result
         self.is_one_tensor = isinstance(result, Value)
         self.outputs: list[Value] = [leaf for leaf in self._leaves if isinstance(leaf, Value)]
+        #: The slices that outputs are sums of, which go with them: (position of the output, its slices).
+        self._slices = [(i, v.slices) for i, v in enumerate(self.outputs) if hasattr(v, "slices")]
+        self._computed = [*self.outputs, *(v for _, slices in self._slices for s in slices for v in s)]
         self._effects = [n for n in graph.nodes if n.op.has_effects(n)]
         self._variables = variables_read(graph.nodes)
         self._programs: dict[tuple[Spec, ...], Program] = {}
@@ -73,7 +77,7 @@ class ConcreteFunction:
         found = self._programs.get(specs)
         if found is None:
             found = self._programs[specs] = compile_graph(
-                self.graph, self.outputs, dict(zip(self.inputs, specs, strict=True)), self._effects
+                self.graph, self._computed, dict(zip(self.inputs, specs, strict=True)), self._effects
             )
         return found
 
@@ -114,7 +118,7 @@ class ConcreteFunction:
         if eager.tapes and self.is_watched(tensors):
             run = interpret if recording.active is None else recording.active.run_graph
             known = run(self.graph, dict(zip(self.inputs, tensors, strict=True)))
-            return self._nested([known[id(v)] for v in self.outputs])
+            return self._nested([known[id(v)] for v in self._computed])
         specs = tuple([t.spec for t in tensors])
         program = self._programs.get(specs) or self.program(specs)
         return self.packed(program, program.run_addresses([t.address for t in tensors]))
@@ -132,12 +136,20 @@ class ConcreteFunction:
         return any(answers)
 
     def _nested(self, outputs: list) -> Any:
+        if self._slices:
+            outputs = self._with_slices(outputs)
         if self.is_one_tensor:
             return outputs[0]
         remaining = iter(outputs)
         return pack_like(
             self.result, [next(remaining) if isinstance(leaf, Value) else leaf for leaf in self._leaves]
         )
+
+    def _with_slices(self, computed: list) -> list:
+        outputs, parts = computed[: len(self.outputs)], iter(computed[len(self.outputs) :])
+        for i, slices in self._slices:
+            remember_slices(outputs[i], *[IndexedSlices(next(parts), next(parts)) for _ in slices])
+        return outputs
 
     def __repr__(self) -> str:
         taken = ", ".join(f"{v.node.name}: {v.spec}" for v in self.inputs)

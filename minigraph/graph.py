@@ -23,8 +23,9 @@ class Value(Tensor):
     numbers."""
 
     #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits),
-    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking).
-    __slots__ = ("node", "index", "spec", "logits", "_keras_mask", "__weakref__")
+    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking), `slices` on
+    #: gradients of tables whose rows were looked up (see minigraph.ops.indexed_slices).
+    __slots__ = ("node", "index", "spec", "logits", "_keras_mask", "slices", "__weakref__")
 
     def __init__(self, node: Node, index: int, spec: Spec):
         self.node, self.index, self.spec = node, index, spec

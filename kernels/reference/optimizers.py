@@ -5,6 +5,9 @@ algorithm, line by line, and stands alone: it takes a variable w, its gradient g
 that variable (all of one shape and float dtype) and returns their new values; nothing is changed in place.
 Numbers are rounded to the variable's dtype after every operation. Keras usually keeps a learning rate in
 float32: pass `np.float32(rate)` for equality in float64. Schedules are not known here.
+
+`squares` stands in for g^2 where it is given: of a table's gradient, which is a sum of looked-up rows, Keras
+adds the squares of the rows.
 """
 
 import numpy as np
@@ -47,6 +50,7 @@ def adam(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """(w, m, v) after step number `step` (1 for the first). Kingma & Ba 2015, end of section 2:
 
@@ -56,7 +60,7 @@ def adam(
 
     epsilon is added after bias correction has been moved into alpha ("epsilon hat"). m and v start at 0.
     """
-    m, v = _adam_moments(g, m, v, beta_1, beta_2)
+    m, v = _adam_moments(g, m, v, beta_1, beta_2, squares)
     alpha = _adam_rate(w.dtype, step, learning_rate, beta_1, beta_2)
     return w - m * alpha / (np.sqrt(v) + w.dtype.type(epsilon)), m, v
 
@@ -72,12 +76,13 @@ def adam_amsgrad(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """(w, m, v, v_max): Adam that divides by the root of the largest v so far (Reddi et al. 2018).
 
     v_max starts at 0.
     """
-    m, v = _adam_moments(g, m, v, beta_1, beta_2)
+    m, v = _adam_moments(g, m, v, beta_1, beta_2, squares)
     v_max = np.maximum(v_max, v)
     alpha = _adam_rate(w.dtype, step, learning_rate, beta_1, beta_2)
     return w - m * alpha / (np.sqrt(v_max) + w.dtype.type(epsilon)), m, v, v_max
@@ -94,20 +99,27 @@ def adamw(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """(w, m, v): w <- w - w wd lr, then Adam (Loshchilov & Hutter 2019)."""
     w = decay_weight(w, learning_rate, weight_decay)
-    return adam(w, g, m, v, step, learning_rate, beta_1, beta_2, epsilon)
+    return adam(w, g, m, v, step, learning_rate, beta_1, beta_2, epsilon, squares)
 
 
 def rmsprop(
-    w: Array, g: Array, v: Array, learning_rate: float = 0.001, rho: float = 0.9, epsilon: float = 1e-7
+    w: Array,
+    g: Array,
+    v: Array,
+    learning_rate: float = 0.001,
+    rho: float = 0.9,
+    epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array]:
     """(w, v) after v <- rho v + (1 - rho) g^2; w <- w - lr g / sqrt(v + epsilon).
 
     Tieleman & Hinton 2012, lecture 6e. epsilon is inside the root. v starts at 0.
     """
-    v = _average(v, np.square(g), rho)
+    v = _average(v, _squared(g, squares), rho)
     return w - _scaled_step(g, v, learning_rate, epsilon), v
 
 
@@ -120,9 +132,10 @@ def rmsprop_momentum(
     rho: float = 0.9,
     momentum: float = 0.9,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """(w, v, velocity): u <- momentum u + (the step of rmsprop); w <- w - u. velocity u starts at 0."""
-    v = _average(v, np.square(g), rho)
+    v = _average(v, _squared(g, squares), rho)
     velocity = w.dtype.type(momentum) * velocity + _scaled_step(g, v, learning_rate, epsilon)
     return w - velocity, v, velocity
 
@@ -135,12 +148,13 @@ def rmsprop_centered(
     learning_rate: float = 0.001,
     rho: float = 0.9,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """(w, v, average): a <- rho a + (1 - rho) g; w <- w - lr g / sqrt(v - a^2 + epsilon) (Graves 2013).
 
     v - a^2 is the gradient's running variance. The average gradient a starts at 0.
     """
-    v, average = _average(v, np.square(g), rho), _average(average, g, rho)
+    v, average = _average(v, _squared(g, squares), rho), _average(average, g, rho)
     return w - _scaled_step(g, v - np.square(average), learning_rate, epsilon), v, average
 
 
@@ -154,22 +168,28 @@ def rmsprop_centered_momentum(
     rho: float = 0.9,
     momentum: float = 0.9,
     epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """(w, v, velocity, average): the step of rmsprop_centered with the velocity of rmsprop_momentum."""
-    v, average = _average(v, np.square(g), rho), _average(average, g, rho)
+    v, average = _average(v, _squared(g, squares), rho), _average(average, g, rho)
     step = _scaled_step(g, v - np.square(average), learning_rate, epsilon)
     velocity = w.dtype.type(momentum) * velocity + step
     return w - velocity, v, velocity, average
 
 
 def adagrad(
-    w: Array, g: Array, accumulator: Array, learning_rate: float = 0.001, epsilon: float = 1e-7
+    w: Array,
+    g: Array,
+    accumulator: Array,
+    learning_rate: float = 0.001,
+    epsilon: float = 1e-7,
+    squares: Array | None = None,
 ) -> tuple[Array, Array]:
     """(w, accumulator) after s <- s + g^2; w <- w - lr g / sqrt(s + epsilon) (Duchi et al. 2011).
 
     The accumulator starts at Keras's initial_accumulator_value, 0.1.
     """
-    accumulator = accumulator + np.square(g)
+    accumulator = accumulator + _squared(g, squares)
     return w - _scaled_step(g, accumulator, learning_rate, epsilon), accumulator
 
 
@@ -196,9 +216,15 @@ def clip_by_global_norm(gradients: list[Array], limit: float) -> list[Array]:
     return [g * scale for g in gradients]
 
 
-def _adam_moments(g: Array, m: Array, v: Array, beta_1: float, beta_2: float) -> tuple[Array, Array]:
+def _squared(g: Array, squares: Array | None) -> Array:
+    return np.square(g) if squares is None else squares
+
+
+def _adam_moments(
+    g: Array, m: Array, v: Array, beta_1: float, beta_2: float, squares: Array | None
+) -> tuple[Array, Array]:
     cast = g.dtype.type
-    return m + (g - m) * cast(1 - beta_1), v + (np.square(g) - v) * cast(1 - beta_2)
+    return m + (g - m) * cast(1 - beta_1), v + (_squared(g, squares) - v) * cast(1 - beta_2)
 
 
 def _adam_rate(dtype: np.dtype, step: int, learning_rate: float, beta_1: float, beta_2: float):

@@ -24,7 +24,8 @@ from minigraph.ops.arguments import (
     static_int,
 )
 from minigraph.ops.dispatch import apply1, convert
-from minigraph.ops.shape import reshape, size_text
+from minigraph.ops.indexed_slices import IndexedSlices, remember_slices
+from minigraph.ops.shape import reshape, size_text, squeeze
 from minigraph.spec import describe, spec_of
 from minigraph.tensor import Tensor
 
@@ -112,7 +113,10 @@ class Gather(_AlongAxis):
 
     def gradient(self, call, dy):
         params, indices = call.inputs
-        return apply1("gather_grad", [dy, indices, params], call.attrs), None
+        rows = apply1("gather_grad", [dy, indices, params], call.attrs)
+        if not call.attrs["axis"] and not call.attrs["batch_dims"]:
+            remember_slices(rows, IndexedSlices(dy, indices))
+        return rows, None
 
     def emit(self, emitter, node):
         from kernels.shape import gather_calls
@@ -245,7 +249,10 @@ class GatherNd(_ByRows):
     def gradient(self, call, dy):
         params, indices = call.inputs
         shape = [n if isinstance(n, int) else as_index(n, indices) for n in sizes_of(params)]
-        return scatter_nd(indices, dy, shape), None
+        rows = scatter_nd(indices, dy, shape)
+        if indices.shape[-1] == 1:
+            remember_slices(rows, IndexedSlices(dy, squeeze(indices, -1)))
+        return rows, None
 
     def emit(self, emitter, node):
         from kernels.shape import gather_nd_calls

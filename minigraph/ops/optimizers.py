@@ -15,6 +15,7 @@ from minigraph.dtypes import int64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Node, Value, current_graph
 from minigraph.ops.dispatch import apply, convert
+from minigraph.ops.indexed_slices import find_slices, map_slices, remember_slices, sum_slices
 from minigraph.ops.registry import NATIVE_FLOATS, Op
 from minigraph.spec import describe
 
@@ -22,11 +23,13 @@ __all__ = ["clip_by_global_norm", "clip_by_norm", "global_norm"]
 
 
 class _Update(Op, abstract=True):
-    """Base: writes parameters, their state and the step counter; inputs are the gradients, then the rate.
+    """Base: writes parameters, their state and the step counter; inputs are the gradients, then the rate,
+    then squares.
 
     Attributes of a node: `parameters`, `slots` (for each kind of state a tuple with one variable per
     parameter), `iterations` (int64 counter of finished steps, advanced by the update), `weight_decay` with
-    `decayed` (the parameters that decay before the update), and the method's own numbers.
+    `decayed` (the parameters that decay before the update), and the method's own numbers. `squared` are the
+    positions of the parameters for which the last inputs stand in for the square of the gradient.
     """
 
     stateful = True
@@ -34,7 +37,8 @@ class _Update(Op, abstract=True):
     no_gradient = "it goes into an optimizer's update, which gradients do not follow"
 
     def infer(self, specs, attrs):
-        *gradients, rate = specs
+        count = len(attrs["parameters"])
+        rate = specs[count]
         if rate.shape != () or not rate.dtype.is_floating:
             raise ShapeError(
                 f"{self.name}: the learning rate must be one number",
@@ -43,7 +47,7 @@ class _Update(Op, abstract=True):
                 wanted="a floating-point scalar",
                 fix="pass a Python float or a scalar tf.Variable",
             )
-        for spec, parameter in zip(gradients, attrs["parameters"], strict=True):
+        for parameter in attrs["parameters"]:
             if parameter.dtype.name not in NATIVE_FLOATS:
                 raise UnsupportedError(
                     f"{self.name}: parameters of dtype {parameter.dtype.name} cannot be trained",
@@ -52,26 +56,32 @@ class _Update(Op, abstract=True):
                     wanted="float32 or float64",
                     fix="create the variable with dtype=tf.float32",
                 )
-            if spec.dtype is not parameter.dtype:
-                raise DTypeError(
-                    f"{self.name}: a gradient does not have its parameter's dtype",
-                    where=f"variable {parameter.name!r}",
-                    got=spec.dtype.name,
-                    wanted=parameter.dtype.name,
-                    fix=f"tf.cast(gradient, tf.{parameter.dtype.name})",
-                )
-            fits = len(spec.shape) == len(parameter.shape) and all(
-                m is None or m == n for m, n in zip(spec.shape, parameter.shape, strict=True)
-            )
-            if not fits:
-                raise ShapeError(
-                    f"{self.name}: a gradient does not have its parameter's shape",
-                    where=f"variable {parameter.name!r}",
-                    got=f"a gradient of shape {spec.shape}",
-                    wanted=f"shape {parameter.shape}",
-                    fix="pass gradients and variables in the same order, each gradient with its variable",
-                )
+        for spec, parameter in zip(specs[:count], attrs["parameters"], strict=True):
+            self._check(spec, parameter, "gradient")
+        for spec, i in zip(specs[count + 1 :], attrs["squared"], strict=True):
+            self._check(spec, attrs["parameters"][i], "sum of squares")
         return []
+
+    def _check(self, spec, parameter, what: str) -> None:
+        if spec.dtype is not parameter.dtype:
+            raise DTypeError(
+                f"{self.name}: a {what} does not have its parameter's dtype",
+                where=f"variable {parameter.name!r}",
+                got=spec.dtype.name,
+                wanted=parameter.dtype.name,
+                fix=f"tf.cast(it, tf.{parameter.dtype.name})",
+            )
+        fits = len(spec.shape) == len(parameter.shape) and all(
+            m is None or m == n for m, n in zip(spec.shape, parameter.shape, strict=True)
+        )
+        if not fits:
+            raise ShapeError(
+                f"{self.name}: a {what} does not have its parameter's shape",
+                where=f"variable {parameter.name!r}",
+                got=f"a {what} of shape {spec.shape}",
+                wanted=f"shape {parameter.shape}",
+                fix="pass gradients and variables in the same order, each gradient with its variable",
+            )
 
     def writes(self, node):
         attrs = node.attrs
@@ -87,10 +97,13 @@ class _Update(Op, abstract=True):
         from kernels.optimizers import advance_calls, weight_decay_calls
 
         attrs = node.attrs
-        *gradients, rate = node.inputs
+        count = len(attrs["parameters"])
+        rate = node.inputs[count]
         lr, lr_dtype = _before_writes(emitter, node, rate), rate.dtype.name
         iterations = emitter.variable(attrs["iterations"])
-        sources = [_before_writes(emitter, node, g) for g in gradients]
+        sources = [[_before_writes(emitter, node, g)] for g in node.inputs[:count]]
+        for i, squares in zip(attrs["squared"], node.inputs[count + 1 :], strict=True):
+            sources[i].append(_before_writes(emitter, node, squares))
         for dtype in NATIVE_FLOATS:
             chosen = [i for i, p in enumerate(attrs["parameters"]) if p.dtype.name == dtype]
             decayed = {id(p) for p in attrs["decayed"]}
@@ -106,34 +119,44 @@ class _Update(Op, abstract=True):
                     lr_dtype=lr_dtype,
                 )
             )
-            tensors = [
-                (memory[i], sources[i], *(emitter.variable(slot[i]) for slot in attrs["slots"]), size[i])
-                for i in chosen
-            ]
-            emitter.calls(self.update_calls(tensors, lr, iterations, dtype, emitter.threads, lr_dtype, attrs))
+            # Those with squares of their own take another kernel, so the others' does not look for them.
+            for squared in (False, True):
+                tensors = [
+                    (memory[i], *sources[i], *(emitter.variable(slot[i]) for slot in attrs["slots"]), size[i])
+                    for i in chosen
+                    if (i in attrs["squared"]) is squared
+                ]
+                emitter.calls(
+                    self.update_calls(
+                        tensors, lr, iterations, dtype, emitter.threads, lr_dtype, attrs, squared
+                    )
+                )
         emitter.calls(advance_calls(iterations))
 
     def update_calls(
-        self, tensors, lr, iterations, dtype: str, threads: int, lr_dtype: str, attrs: dict
+        self, tensors, lr, iterations, dtype: str, threads: int, lr_dtype: str, attrs: dict, squared: bool
     ) -> list:
-        """The instruction for the tensors of one dtype."""
+        """The instruction for the tensors of one dtype, with squares of their gradients or without."""
         raise NotImplementedError(self.name)
 
     def tensorflow(self, tf, inputs, attrs):
-        *gradients, rate = inputs
+        count = len(attrs["parameters"])
+        rate, squares = inputs[count], dict(zip(attrs["squared"], inputs[count + 1 :], strict=True))
         decayed = {id(p) for p in attrs["decayed"]}
-        for i, (parameter, gradient) in enumerate(zip(attrs["parameters"], gradients, strict=True)):
+        for i, (parameter, gradient) in enumerate(zip(attrs["parameters"], inputs[:count], strict=True)):
             lr = tf.cast(rate, parameter.dtype)
             if id(parameter) in decayed:
                 parameter.assign_sub(parameter * tf.cast(attrs["weight_decay"], parameter.dtype) * lr)
-            self.tensorflow_update(
-                tf, parameter, gradient, lr, [slot[i] for slot in attrs["slots"]], attrs["iterations"], attrs
-            )
+            square = squares[i] if i in squares else tf.square(gradient)
+            slots = [slot[i] for slot in attrs["slots"]]
+            self.tensorflow_update(tf, parameter, gradient, square, lr, slots, attrs["iterations"], attrs)
         attrs["iterations"].assign_add(1)
         return []
 
-    def tensorflow_update(self, tf, parameter, gradient, lr, slots: list, iterations, attrs: dict) -> None:
-        """The same for one parameter, with TensorFlow's assignments."""
+    def tensorflow_update(
+        self, tf, parameter, gradient, square, lr, slots: list, iterations, attrs: dict
+    ) -> None:
+        """The same for one parameter, with TensorFlow's assignments; `square` stands for gradient²."""
         raise NotImplementedError(self.name)
 
 
@@ -152,12 +175,12 @@ def _before_writes(emitter, node: Node, value: Value):
 class SgdUpdate(_Update):
     """p ← p − lr · g;  with momentum μ: v ← μ · v − lr · g, p ← p + v (Nesterov: p ← p + μ · v − lr · g)"""
 
-    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
+    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs, squared):
         from kernels.optimizers import sgd_calls
 
         return sgd_calls(tensors, lr, dtype, threads, attrs["momentum"], attrs["nesterov"], lr_dtype=lr_dtype)
 
-    def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
+    def tensorflow_update(self, tf, parameter, gradient, square, lr, slots, iterations, attrs):
         if not slots:
             parameter.assign_sub(gradient * lr)
             return
@@ -173,7 +196,7 @@ class AdamUpdate(_Update):
     with α = lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) in step number t.
     """
 
-    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
+    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs, squared):
         from kernels.optimizers import adam_calls
 
         return adam_calls(
@@ -187,9 +210,10 @@ class AdamUpdate(_Update):
             attrs["epsilon"],
             attrs["amsgrad"],
             lr_dtype=lr_dtype,
+            squared=squared,
         )
 
-    def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
+    def tensorflow_update(self, tf, parameter, gradient, square, lr, slots, iterations, attrs):
         dtype = parameter.dtype
         step = tf.cast(iterations + 1, dtype)
         power_1, power_2 = (
@@ -198,7 +222,7 @@ class AdamUpdate(_Update):
         alpha = lr * tf.sqrt(1 - power_2) / (1 - power_1)
         mean, variance, *top = slots
         mean.assign_add((gradient - mean) * (1 - attrs["beta_1"]))
-        variance.assign_add((tf.square(gradient) - variance) * (1 - attrs["beta_2"]))
+        variance.assign_add((square - variance) * (1 - attrs["beta_2"]))
         if top:
             variance = top[0].assign(tf.maximum(top[0], variance))
         parameter.assign_sub(mean * alpha / (tf.sqrt(variance) + attrs["epsilon"]))
@@ -207,7 +231,7 @@ class AdamUpdate(_Update):
 class RmspropUpdate(_Update):
     """v ← ρ · v + (1 − ρ) · g², p ← p − lr · g / √(v + ε)"""
 
-    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
+    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs, squared):
         from kernels.optimizers import rmsprop_calls
 
         return rmsprop_calls(
@@ -220,12 +244,13 @@ class RmspropUpdate(_Update):
             attrs["epsilon"],
             attrs["centered"],
             lr_dtype=lr_dtype,
+            squared=squared,
         )
 
-    def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
+    def tensorflow_update(self, tf, parameter, gradient, square, lr, slots, iterations, attrs):
         rho = attrs["rho"]
         variance, *rest = slots
-        variance.assign(rho * variance + (1 - rho) * tf.square(gradient))
+        variance.assign(rho * variance + (1 - rho) * square)
         spread = tf.convert_to_tensor(variance)
         if attrs["centered"]:
             average = rest.pop()
@@ -240,13 +265,15 @@ class RmspropUpdate(_Update):
 class AdagradUpdate(_Update):
     """s ← s + g², p ← p − lr · g / √(s + ε)"""
 
-    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs):
+    def update_calls(self, tensors, lr, iterations, dtype, threads, lr_dtype, attrs, squared):
         from kernels.optimizers import adagrad_calls
 
-        return adagrad_calls(tensors, lr, dtype, threads, attrs["epsilon"], lr_dtype=lr_dtype)
+        return adagrad_calls(
+            tensors, lr, dtype, threads, attrs["epsilon"], lr_dtype=lr_dtype, squared=squared
+        )
 
-    def tensorflow_update(self, tf, parameter, gradient, lr, slots, iterations, attrs):
-        slots[0].assign_add(tf.square(gradient))
+    def tensorflow_update(self, tf, parameter, gradient, square, lr, slots, iterations, attrs):
+        slots[0].assign_add(square)
         parameter.assign_sub(lr * gradient / tf.sqrt(slots[0] + attrs["epsilon"]))
 
 
@@ -260,17 +287,22 @@ def _update(
     weight_decay: float | None,
     decayed: Sequence | None,
     numbers: dict,
+    squares: Sequence = (),
 ) -> Node | None:
     """Call an update op; returns its node while a graph is being built, else None."""
     gradients, parameters = list(gradients), tuple(parameters)
-    if len(gradients) != len(parameters):
-        raise InvalidArgumentError(
-            f"{op}: gradients and parameters differ in number",
-            where=f"op {op}",
-            got=f"{len(gradients)} gradients, {len(parameters)} parameters",
-            wanted="one gradient per parameter",
-            fix="zip them from the same list",
-        )
+    for given, what, wanted in (
+        (gradients, "gradients", "one gradient per parameter"),
+        (squares or parameters, "squares", "for each parameter its squares or None"),
+    ):
+        if len(given) != len(parameters):
+            raise InvalidArgumentError(
+                f"{op}: {what} and parameters differ in number",
+                where=f"op {op}",
+                got=f"{len(given)} {what}, {len(parameters)} parameters",
+                wanted=wanted,
+                fix="zip them from the same list",
+            )
     if iterations.dtype is not int64:
         raise DTypeError(
             f"{op}: the step counter must be int64",
@@ -294,18 +326,21 @@ def _update(
         for g, p in zip(gradients, parameters, strict=True)
     ]
     inputs.append(convert(learning_rate, name="learning_rate"))
+    squared = tuple(i for i, square in enumerate(squares) if square is not None)
+    inputs += [convert(squares[i], name=f"squares of {parameters[i].name}") for i in squared]
     attrs = {
         "parameters": parameters,
         "slots": tuple(map(tuple, slots)),
+        "squared": squared,
         "iterations": iterations,
-        "weight_decay": _through_float32(weight_decay or 0),
+        "weight_decay": through_float32(weight_decay or 0),
         **numbers,
         "decayed": () if not weight_decay else parameters if decayed is None else tuple(decayed),
     }
     return apply_node(op, inputs, attrs)
 
 
-def _through_float32(number: float) -> float:
+def through_float32(number: float) -> float:
     """Keras makes float32 tensors of some plain numbers, also for float64 parameters."""
     return float(np.float32(number))
 
@@ -358,7 +393,7 @@ def sgd_update(
         [velocities] if momentum else [],
         weight_decay,
         decayed,
-        {"momentum": _through_float32(momentum), "nesterov": bool(nesterov)},
+        {"momentum": through_float32(momentum), "nesterov": bool(nesterov)},
     )
 
 
@@ -375,11 +410,14 @@ def adam_update(
     maxima: Sequence = (),
     weight_decay: float | None = None,
     decayed: Sequence | None = None,
+    squares: Sequence = (),
 ) -> Node | None:
     """One step of Adam on all parameters (Kingma & Ba 2015); `maxima` make it AMSGrad, `weight_decay` AdamW.
 
     `means`, `variances` and `maxima` hold one variable per parameter; epsilon is added outside the bias
-    correction. The other arguments and the result are those of `sgd_update`.
+    correction. `squares` holds for each parameter None or what stands in for g², a tensor of its shape (of
+    rows looked up more than once Keras adds the squares of each). The other arguments and the result are
+    those of `sgd_update`.
     """
     return _update(
         "adam_update",
@@ -396,6 +434,7 @@ def adam_update(
             "epsilon": float(epsilon),
             "amsgrad": bool(maxima),
         },
+        squares,
     )
 
 
@@ -412,11 +451,12 @@ def rmsprop_update(
     averages: Sequence = (),
     weight_decay: float | None = None,
     decayed: Sequence | None = None,
+    squares: Sequence = (),
 ) -> Node | None:
     """One step of RMSprop on all parameters (Hinton 2012); centered when `averages` are given (Graves 2013).
 
-    `variances`, `velocities` (with momentum) and `averages` hold one variable per parameter. The other
-    arguments and the result are those of `sgd_update`.
+    `variances`, `velocities` (with momentum) and `averages` hold one variable per parameter. `squares` are
+    those of `adam_update`, the other arguments and the result those of `sgd_update`.
     """
     if (momentum > 0) != bool(velocities):
         raise InvalidArgumentError(
@@ -441,6 +481,7 @@ def rmsprop_update(
             "epsilon": float(epsilon),
             "centered": bool(averages),
         },
+        squares,
     )
 
 
@@ -453,10 +494,11 @@ def adagrad_update(
     epsilon: float = 1e-7,
     weight_decay: float | None = None,
     decayed: Sequence | None = None,
+    squares: Sequence = (),
 ) -> Node | None:
     """One step of Adagrad on all parameters (Duchi et al. 2011); `accumulators` sum squared gradients.
 
-    The other arguments and the result are those of `sgd_update`.
+    `squares` are those of `adam_update`, the other arguments and the result those of `sgd_update`.
     """
     return _update(
         "adagrad_update",
@@ -468,6 +510,7 @@ def adagrad_update(
         weight_decay,
         decayed,
         {"epsilon": float(epsilon)},
+        squares,
     )
 
 
@@ -531,6 +574,9 @@ class ClipGradients(Op):
 def clip_gradients(gradients: Sequence, kind: str, limit: float) -> list:
     """All gradients clipped by one node, as Keras's optimizers do.
 
+    Of a gradient of looked-up rows the rows are clipped, then added. The result is again a sum of slices but
+    for "global_norm", after which Keras too has a plain tensor.
+
     Args:
         gradients: float32 or float64 tensors.
         kind: "value" limits every number to ±limit (clipvalue), "norm" each tensor's L2 norm (clipnorm),
@@ -545,15 +591,32 @@ def clip_gradients(gradients: Sequence, kind: str, limit: float) -> list:
             wanted="'value', 'norm' or 'global_norm'",
             fix="choose one of the three",
         )
-    return apply("clip_gradients", list(gradients), {"kind": kind, "limit": float(limit)})
+    gradients = list(gradients)
+    slices = [find_slices(g) for g in gradients]
+    rows = [g if s is None else s.values for g, s in zip(gradients, slices, strict=True)]
+    clipped = apply("clip_gradients", rows, {"kind": kind, "limit": float(limit)})
+    for i, (found, gradient) in enumerate(zip(slices, gradients, strict=True)):
+        if found is not None:
+            found = found._replace(values=clipped[i])
+            clipped[i] = sum_slices(found, gradient)
+            if kind != "global_norm":
+                remember_slices(clipped[i], found)
+    return clipped
 
 
 def clip_by_norm(t, clip_norm, axes=None, name: str | None = None):
-    """t scaled down so that its L2 norm (over `axes`, all by default) is at most `clip_norm`."""
-    from minigraph import ops
+    """t scaled down so that its L2 norm (over `axes`, all by default) is at most `clip_norm`.
 
+    The norm of a gradient of looked-up rows is that of all rows, each by itself (TensorFlow's IndexedSlices).
+    """
     t = convert(t, name="t")
     clip_norm = convert(clip_norm, hint=t.dtype, name="clip_norm")
+    return map_slices(lambda x: _clip_by_norm(x, clip_norm, axes, name), t)
+
+
+def _clip_by_norm(t, clip_norm, axes, name: str | None):
+    from minigraph import ops
+
     total = ops.reduce_sum(t * t, axes, True)
     above_zero = total > 0
     # The square root's slope at 0 is infinite; a norm of 0 must not turn gradients into NaN.
@@ -562,11 +625,14 @@ def clip_by_norm(t, clip_norm, axes=None, name: str | None = None):
 
 
 def global_norm(t_list: Sequence, name: str | None = None):
-    """The L2 norm of all tensors together, the root of the sum of all squares; None entries count 0."""
+    """The L2 norm of all tensors together, the root of the sum of all squares; None entries count 0.
+
+    Of a gradient of looked-up rows each row counts by itself (TensorFlow's IndexedSlices).
+    """
     from minigraph import ops
 
     tensors = _tensor_list(t_list, "global_norm")
-    halves = ops.stack([ops.l2_loss(t) for t in tensors if t is not None])
+    halves = ops.stack([ops.l2_loss(_rows_or_all(t)) for t in tensors if t is not None])
     return ops.sqrt(ops.reduce_sum(halves) * 2, name=name)
 
 
@@ -583,7 +649,13 @@ def clip_by_global_norm(t_list: Sequence, clip_norm, use_norm=None, name: str | 
     one = ops.ones_like(norm)
     limit = convert(clip_norm, hint=norm.dtype, name="clip_norm")
     scale = limit * ops.minimum(one / norm, one / limit) + (norm - norm)
-    return [None if t is None else t * scale for t in tensors], norm
+    return [None if t is None else map_slices(lambda x: x * scale, t) for t in tensors], norm
+
+
+def _rows_or_all(gradient):
+    """The numbers whose squares make a gradient's norm: of a sum of slices those of each slice."""
+    slices = find_slices(gradient)
+    return gradient if slices is None else slices.values
 
 
 def _tensor_list(t_list: Sequence, op: str) -> list:

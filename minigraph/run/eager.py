@@ -28,8 +28,9 @@ class EagerTensor(Tensor):
     """A tensor with numbers. Immutable: `numpy()` returns a copy."""
 
     #: `logits` is set on the results of Keras's softmax and sigmoid only (see minigraph.keras.logits),
-    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking).
-    __slots__ = ("spec", "block", "address", "logits", "_keras_mask", "__weakref__")
+    #: `_keras_mask` on what layers make of masked sequences (see minigraph.keras.masking), `slices` on
+    #: gradients of tables whose rows were looked up (see minigraph.ops.indexed_slices).
+    __slots__ = ("spec", "block", "address", "logits", "_keras_mask", "slices", "__weakref__")
 
     def __init__(self, spec: Spec, block, address: int):
         self.spec, self.block, self.address = spec, block, address
@@ -102,7 +103,7 @@ class EagerTensor(Tensor):
         return (self[i] for i in range(self.shape[0]))
 
     def __format__(self, text: str) -> str:
-        return format(self.numpy(), text) if text else str(self)
+        return format(self.numpy(), text)
 
     def __reduce__(self):
         return from_array, (self.numpy(),)

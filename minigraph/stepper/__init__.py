@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigraph.rich_import import import_rich
 from minigraph.stepper.events import Contribution, Event, GradientSum, Named, Recording
 from minigraph.stepper.recorder import EagerRecorder, RecordingComplete, record_graph
 from minigraph.stepper.through_time import WeightGradient, gradient_norms, gradients_by_step
@@ -64,6 +65,7 @@ def step(
         InvalidArgumentError: `interactive` with a time step, which is printed, or no such step.
     """
     from minigraph.errors import InvalidArgumentError
+    import_rich()
     from minigraph.stepper.terminal import show
     from minigraph.stepper.terminal_through_time import show_step
 
@@ -120,6 +122,7 @@ def explain_cell(
 
 def show_gradient_norms(recording: Recording, layer: str | None = None, of: str = "hidden_state") -> None:
     """Print `gradient_norms` as a table with bars, and whether the gradient vanishes or explodes."""
+    import_rich()
     from minigraph.stepper import terminal_through_time
 
     terminal_through_time.show_gradient_norms(recording, layer, of)

@@ -49,7 +49,8 @@ class Event:
 
     `phase` is "input" (a number that came from outside), "initial" (a variable gets its first value),
     "forward", "backward" or "update". An optimizer's node gives one event per parameter: inputs are the
-    gradient and the learning rate, `before` and `after` the parameter, its state and the step counter.
+    gradient, the learning rate and, where it is not the gradient's square, what stands for g²; `before` and
+    `after` are the parameter, its state and the step counter.
     """
 
     phase: str

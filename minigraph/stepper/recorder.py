@@ -303,6 +303,10 @@ def _update_events(
                 after=tuple(after),
             )
         ]
+    squares = {
+        i: Named(f"g² of {after[i].name}", given.value)
+        for i, given in zip(attrs["squared"], inputs[count + 1 :], strict=True)
+    }
     # Written are the parameters, then each kind of state for all of them, then the step counter.
     places = [[*range(i, len(after) - 1, count), len(after) - 1] for i in range(count)]
     return [
@@ -311,7 +315,7 @@ def _update_events(
             after[i].name,
             op.name,
             op.equation,
-            (inputs[i], inputs[-1]),
+            (inputs[i], inputs[count], *([squares[i]] if i in squares else [])),
             (),
             source,
             text,

@@ -227,10 +227,10 @@ class _Face:
         """What an op took and gave, where its line did not say it all."""
         if filled(event):
             return
-        taken = ", ".join(f"{x.name} {spec_text(x.value)}" for x in event.inputs)
+        taken = [*(f"{x.name} {spec_text(x.value)}" for x in event.inputs),
+                 *(f"{key} = {value}" for key, value in event.settings)]
         given = ", ".join(spec_text(out.value) for out in event.outputs)
-        settings = "".join(f", {key} = {value}" for key, value in event.settings)
-        self._lines([f"{taken}{settings} → {given}".removeprefix(" ")], style="dim")
+        self._lines([f"{', '.join(taken)} → {given}".removeprefix(" ")], style="dim")
         for i, out in enumerate(event.outputs):
             if out.value.ndim or i:
                 self._array(out, "= " if i == 0 else f"{out.name} = ")
@@ -303,10 +303,17 @@ class _Face:
         if len(assignments(event)) > 1 or event.op.endswith("_update"):
             self._lines(assignments(event) or [event.equation], style="dim")
         optimizer = event.op.endswith("_update")
+        squares = event.inputs[2:] if optimizer else ()
+        if squares:
+            self._lines(
+                ["g²: the gradient is a sum of looked-up rows; the squares of these rows are added"],
+                style="dim",
+            )
         # An optimizer's step counter, the last thing it writes, is the same for all parameters.
         for i, after in enumerate(event.after[:-1] if optimizer else event.after):
             self._change(before.get(after.name), after)
-            for given in event.inputs[:1] if i == 0 and before and not filled(event) else ():
+            shown = (*event.inputs[:1], *squares) if i == 0 and before and not filled(event) else ()
+            for given in shown:
                 self._value(given)
         if event.settings and optimizer:
             self._lines([", ".join(f"{key} = {value}" for key, value in event.settings)], style="dim")

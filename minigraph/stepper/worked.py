@@ -386,7 +386,8 @@ def worked_update(event: Event) -> list[str]:
     if event.op not in ("adam_update", "sgd_update") or not event.after or not event.after[0].value.size:
         return []
     settings = dict(event.settings)
-    p, gradient, rate = event.before[0].value, event.inputs[0].value, event.inputs[-1].value
+    gradient, rate, *squares = (given.value for given in event.inputs)
+    p = event.before[0].value
     index = _telling(gradient)
     name, at = event.after[0].name, _at(index)
     g, lr, new = in_formula(gradient[index]), number(rate), number(event.after[0].value[index])
@@ -409,9 +410,10 @@ def worked_update(event: Event) -> list[str]:
     m, v = (x.value[index] for x in event.before[1:3])
     m_new, v_new = (x.value[index] for x in event.after[1:3])
     top = event.after[3].value[index] if settings.get("amsgrad") == "True" else v_new
+    square = number(squares[0][index]) if squares else f"{g}²"
     return [
         f"m{at} = {number(m)} + ({number(gradient[index])} − {in_formula(m)})·(1 − {b1}) = {number(m_new)}",
-        f"v{at} = {number(v)} + ({g}² − {in_formula(v)})·(1 − {b2}) = {number(v_new)}",
+        f"v{at} = {number(v)} + ({square} − {in_formula(v)})·(1 − {b2}) = {number(v_new)}",
         f"{name}{at} = {number(p[index])} − {lr} · √(1 − {b2}^{t}) / (1 − {b1}^{t}) · "
         f"{in_formula(m_new)} / (√{number(top)} + {epsilon})",
         f"{' ' * len(name + at)} = {new}",

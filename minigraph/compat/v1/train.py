@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from minigraph.errors import (
 )
 from minigraph.graph import Value
 from minigraph.ops import optimizers as update_ops
+from minigraph.ops.indexed_slices import find_slices, sum_slices
 from minigraph.ops.state import default_graph, variables_read
 from minigraph.session import Group, Session
 from minigraph.variable import Variable
@@ -98,6 +99,18 @@ def _hidden(value: Any, name: str) -> Variable:
     return Variable(value, trainable=False, name=name)
 
 
+def _where_looked_up(gradient: Any) -> Callable[[Any, Any], Any]:
+    """choose(new, old) for an update by this gradient: new, but old for the rows of a table that no lookup
+    asked for, whose state TensorFlow 1 does not let decay either."""
+    from minigraph import ops
+
+    slices = find_slices(gradient)
+    if slices is None:
+        return lambda new, old: new
+    counts = sum_slices(slices._replace(values=ops.ones_like(slices.values)), gradient)
+    return lambda new, old: ops.where(counts > 0, new, old)
+
+
 class GradientDescentOptimizer(Optimizer):
     """p ← p − lr · g"""
 
@@ -126,9 +139,10 @@ class MomentumOptimizer(Optimizer):
     def _update(self, gradients, parameters):
         nodes = []
         for g, p, a in zip(gradients, parameters, self._slots(parameters, "Momentum"), strict=True):
-            moved = a.assign(a.value() * self._momentum + g)
+            choose = _where_looked_up(g)
+            moved = a.assign(choose(a.value() * self._momentum + g, a.value()))
             step = g + moved * self._momentum if self._nesterov else moved
-            nodes.append(p.assign_sub(step * self._learning_rate).node)
+            nodes.append(p.assign_sub(choose(step * self._learning_rate, 0.0)).node)
         return nodes
 
 
@@ -212,13 +226,18 @@ class RMSPropOptimizer(Optimizer):
         squares, moments = self._slots(parameters, "RMSProp", 1.0), self._slots(parameters, "RMSProp_1")
         means = self._slots(parameters, "RMSProp_2") if self._centered else [None] * len(parameters)
         for g, p, s, m, a in zip(gradients, parameters, squares, moments, means, strict=True):
-            square = s.assign(s.value() * self._decay + ops.square(g) * (1 - self._decay))
+            choose = _where_looked_up(g)
+            old = s.value()
+            square = s.assign(choose(old * self._decay + ops.square(g) * (1 - self._decay), old))
             if a is not None:
-                square = square - ops.square(a.assign(a.value() * self._decay + g * (1 - self._decay)))
-            moved = m.assign(
-                m.value() * self._momentum + g * self._learning_rate / ops.sqrt(square + self._epsilon)
-            )
-            nodes.append(p.assign_sub(moved).node)
+                old = a.value()
+                square = square - ops.square(
+                    a.assign(choose(old * self._decay + g * (1 - self._decay), old))
+                )
+            old = m.value()
+            step = g * self._learning_rate / ops.sqrt(square + self._epsilon)
+            moved = m.assign(choose(old * self._momentum + step, old))
+            nodes.append(p.assign_sub(choose(moved, 0.0)).node)
         return nodes
 
 

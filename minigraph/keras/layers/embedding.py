@@ -27,9 +27,10 @@ class Embedding(Layer):
     Weights: embeddings (V, E). Input: integers (N, T) or any other shape (floats are cut off to integers),
     output (N, T, E). A number outside the table is an error.
 
-    The gradient is a whole table: the sum over every place a row was taken from. (Keras on TensorFlow hands
-    optimizers that sum's terms, and Adam and its kind square each by itself: where a number occurs more than
-    once in a batch they step differently there than in Keras on other backends, and than here.)
+    The gradient is a whole table: the sum over every place a row was taken from. Optimizers know this sum's
+    terms, as in Keras on TensorFlow: Adam and its kind square each by itself, and clipping clips each. So it
+    is for `tf.gather` on a variable too; not where the whole table adds to its gradient as well, as with an
+    `embeddings_regularizer`.
     """
 
     def __init__(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minigraph.errors import InvalidArgumentError
-from minigraph.keras.arguments import missing_name
+from minigraph.errors import InvalidArgumentError, missing_name
 from minigraph.keras.optimizers import schedules
 from minigraph.keras.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from minigraph.keras.optimizers.optimizer import Optimizer

@@ -1,6 +1,10 @@
 """The optimizers, each by its own formula; g is the gradient, η the learning rate, t the number of the step
 from 1.
 
+The gradient of a table whose rows were looked up is a sum of rows. Its g² is then the sum of their squares,
+its |g| the sum of their absolute values, as in Keras on TensorFlow: a word that occurs twice in a batch gives
+g₁² + g₂², not (g₁ + g₂)².
+
 The first five are native operations (`minigraph.ops.optimizers`), which step all variables at once.
 """
 
@@ -10,7 +14,23 @@ from minigraph import ops
 from minigraph.errors import InvalidArgumentError
 from minigraph.keras import initializers
 from minigraph.keras.optimizers.optimizer import Optimizer
-from minigraph.ops.optimizers import adagrad_update, adam_update, rmsprop_update, sgd_update
+from minigraph.ops.indexed_slices import find_slices, map_slices, sum_slices
+from minigraph.ops.optimizers import (
+    adagrad_update,
+    adam_update,
+    rmsprop_update,
+    sgd_update,
+    through_float32,
+)
+
+
+def _squares(gradients):
+    """For each gradient that is a sum of rows the sum of their squares, for the others None."""
+    found = [find_slices(g) for g in gradients]
+    return [
+        None if slices is None else sum_slices(slices._replace(values=ops.square(slices.values)), g)
+        for slices, g in zip(found, gradients, strict=True)
+    ]
 
 
 class SGD(Optimizer):
@@ -108,6 +128,7 @@ class Adam(Optimizer):
             self.epsilon,
             self.state_of(self.velocity_hats, variables) if self.amsgrad else (),
             **self.decay_arguments(variables),
+            squares=_squares(gradients),
         )
 
     def get_config(self):
@@ -162,6 +183,9 @@ class RMSprop(Optimizer):
     """s ← ρ s + (1 − ρ) g², v ← v − η g / √(s + ε) (Hinton 2012)
 
     centered: the square of the mean gradient is subtracted from s; momentum: the steps are summed with it.
+
+    Centered, rows of an `Embedding` that are looked up many times in a batch become NaN, where Keras stops
+    with an error of TensorFlow's: their sum of squares may be smaller than the square of their sum.
     """
 
     def __init__(
@@ -202,6 +226,7 @@ class RMSprop(Optimizer):
             self.state_of(self.momentums, variables) if self.momentum > 0 else (),
             self.state_of(self.averages, variables) if self.centered else (),
             **self.decay_arguments(variables),
+            squares=_squares(gradients),
         )
 
     def get_config(self):
@@ -246,6 +271,7 @@ class Adagrad(Optimizer):
             self._iterations,
             self.epsilon,
             **self.decay_arguments(variables),
+            squares=_squares(gradients),
         )
 
     def get_config(self):
@@ -283,8 +309,8 @@ class Adamax(Optimizer):
         (mean,), (norm,) = self.state_of(self.means, [variable]), self.state_of(self.norms, [variable])
         step = ops.cast(self._iterations.value() + 1, variable.dtype)
         mean.assign_add((gradient - mean.value()) * (1.0 - self.beta_1))
-        norm.assign(ops.maximum(self.beta_2 * norm.value(), ops.abs(gradient)))
-        correction = 1.0 - ops.pow(self.beta_1, step)
+        norm.assign(ops.maximum(self.beta_2 * norm.value(), map_slices(ops.abs, gradient)))
+        correction = 1.0 - ops.pow(through_float32(self.beta_1), step)
         variable.assign_sub(learning_rate * mean.value() / (correction * (norm.value() + self.epsilon)))
 
     def get_config(self):
@@ -320,26 +346,28 @@ class Nadam(Optimizer):
             self.product = self.add_variable((), "ones")
 
     def update_all(self, gradients, variables, learning_rate):
-        self.product.assign(self.product.value() * self._momentum(1, self.product.dtype))
+        self.product.assign(self.product.value() * self._momentum(1, self.product.dtype, self.beta_1, 0.96))
         super().update_all(gradients, variables, learning_rate)
 
-    def _momentum(self, ahead: int, dtype):
+    def _momentum(self, ahead: int, dtype, beta_1: float, decay: float):
         """μ at the step `ahead` of those finished."""
         step = ops.cast(self._iterations.value() + ahead, dtype)
-        return self.beta_1 * (1.0 - 0.5 * ops.pow(0.96, step))
+        return beta_1 * (1.0 - 0.5 * ops.pow(decay, step))
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
         (mean,), (square,) = self.state_of(self.means, [variable]), self.state_of(self.squares, [variable])
-        now, following = self._momentum(1, dtype), self._momentum(2, dtype)
+        # Here, but not in the product, Keras makes float32 numbers of these three, also for float64.
+        beta_1, beta_2, decay = map(through_float32, (self.beta_1, self.beta_2, 0.96))
+        now, following = (self._momentum(ahead, dtype, beta_1, decay) for ahead in (1, 2))
         product = ops.cast(self.product.value(), dtype)
-        mean.assign_add((gradient - mean.value()) * (1.0 - self.beta_1))
-        square.assign_add((ops.square(gradient) - square.value()) * (1.0 - self.beta_2))
+        mean.assign_add((gradient - mean.value()) * (1.0 - beta_1))
+        square.assign_add((map_slices(ops.square, gradient) - square.value()) * (1.0 - beta_2))
         ahead = following * mean.value() / (1.0 - product * following) + (1.0 - now) * gradient / (
             1.0 - product
         )
         step = ops.cast(self._iterations.value() + 1, dtype)
-        spread = square.value() / (1.0 - ops.pow(self.beta_2, step))
+        spread = square.value() / (1.0 - ops.pow(beta_2, step))
         variable.assign_sub(ahead * learning_rate / (ops.sqrt(spread) + self.epsilon))
 
     def get_config(self):
@@ -372,10 +400,16 @@ class Adadelta(Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         (square,), (steps,) = self.state_of(self.squares, [variable]), self.state_of(self.steps, [variable])
-        square.assign(self.rho * square.value() + (1.0 - self.rho) * ops.square(gradient))
+        squares = map_slices(ops.square, gradient)
+        square.assign(self.rho * square.value() + (1.0 - self.rho) * squares)
         before = steps.value()
         step = -(ops.sqrt(before + self.epsilon) * gradient / ops.sqrt(square.value() + self.epsilon))
-        steps.assign(self.rho * before + (1.0 - self.rho) * ops.square(step))
+        if find_slices(gradient) is None:
+            taken = ops.square(step)
+        else:
+            # Every row's own step squared: all rows of a place are scaled alike.
+            taken = squares * (before + self.epsilon) / (square.value() + self.epsilon)
+        steps.assign(self.rho * before + (1.0 - self.rho) * taken)
         variable.assign_add(learning_rate * step)
 
     def get_config(self):

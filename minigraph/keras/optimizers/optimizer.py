@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from minigraph.keras.naming import automatic_name, name_scope
 from minigraph.keras.optimizers import schedules
 from minigraph.keras.serialization import serialize
 from minigraph.ops.dispatch import convert
+from minigraph.ops.indexed_slices import map_slices
 from minigraph.ops.optimizers import clip_gradients
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
@@ -187,6 +189,11 @@ class Optimizer:
         ]
         return [list(column) for column in zip(*pieces, strict=True)] or [[] for _ in name]
 
+    def _get_variable_index(self, variable: Variable) -> int:
+        """The position of a variable among those of `build`, where update steps written for Keras keep its
+        state."""
+        return self._positions[id(variable)]
+
     def state_of(self, states: Sequence[Variable], variables: Sequence[Variable]) -> list[Variable]:
         """The entries of a list made by `add_optimizer_variables` that belong to these variables."""
         return [states[self._positions[id(v)]] for v in variables]
@@ -224,7 +231,7 @@ class Optimizer:
         with name_scope(self.name):
             grads = [convert(g, name=f"gradient of {v.name}") for g, v in zip(grads, variables, strict=True)]
             grads = [
-                g if g.dtype is v.dtype else ops.cast(g, v.dtype)
+                g if g.dtype is v.dtype else map_slices(partial(ops.cast, dtype=v.dtype), g)
                 for g, v in zip(grads, variables, strict=True)
             ]
             self.update_all(self._clipped(grads), variables, self.learning_rate)
