@@ -6,9 +6,10 @@ import numpy as np
 
 from minigraph.errors import DTypeError, ShapeError, UnsupportedError
 from minigraph.ops.dispatch import apply1, convert, convert_pair
-from minigraph.ops.elementwise import Elementwise, unbroadcast
+from minigraph.ops.elementwise import Elementwise, cast, unbroadcast
 from minigraph.ops.registry import NATIVE_FLOATS, OPS, Op
 from minigraph.spec import TensorShape, broadcast_shapes, spec_of
+from minigraph.tensor import Tensor
 
 
 def _swap(shape):
@@ -248,3 +249,8 @@ def bias_add(value, bias, data_format: str | None = None, name: str | None = Non
                                fix="move the channels to the last axis")
     value = convert(value, name="value")
     return apply1("bias_add", [value, convert(bias, hint=value.dtype, name="bias")], None, name)
+
+
+def weighable(x: Tensor, weight: Tensor) -> Tensor:
+    """x; integers and booleans in the dtype of the weight they meet, as Keras's layers take them."""
+    return cast(x, weight.dtype) if x.dtype.is_integer or x.dtype.name == "bool" else x

@@ -16,6 +16,7 @@ from typing import Any
 from minigraph import ops
 from minigraph.errors import ShapeError
 from minigraph.graph import Value, current_graph
+from minigraph.ops.linear import weighable
 from minigraph.ops.while_loop import loop_with_history
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
@@ -137,6 +138,7 @@ def projected(x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Te
         bias: [G·U] or None.
         masks: dropout of the inputs: none; one [N, I] for all gates; or one for each gate.
     """
+    x = weighable(x, kernel)
     if len(masks) > 1:
         blocks = ops.split(kernel, len(masks), axis=1)
         parts = [ops.matmul(x * m, w) for m, w in zip(masks, blocks, strict=True)]
@@ -150,6 +152,7 @@ def projected_steps(
     x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Tensor] = ()
 ) -> Tensor:
     """`projected` for x [N, T, I], as one product of all rows: [N, T, G·U]."""
+    x = weighable(x, kernel)
     features, columns = kernel.shape
 
     def rows(mask: Tensor | None) -> Tensor:

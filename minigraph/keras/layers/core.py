@@ -15,6 +15,7 @@ from minigraph.keras.layer import InputSpec, Layer
 from minigraph.keras.masking import beside_channels, either, get_mask, has_mask, masks_of
 from minigraph.keras.random import SeedGenerator
 from minigraph.keras.symbolic import KerasTensor, LayerCall
+from minigraph.ops.linear import weighable
 
 
 class InputLayer(Layer):
@@ -42,6 +43,9 @@ class InputLayer(Layer):
             input_tensor=(input_tensor, None),
             optional=(optional, False),
         )
+        # Older Keras's names for the two.
+        shape = kwargs.pop("input_shape", shape)
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         super().__init__(name=name, dtype=dtype, **kwargs)
         if (shape is None) == (batch_shape is None):
             raise InvalidArgumentError(
@@ -205,7 +209,7 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: inputs})
 
     def call(self, inputs, training=None):
-        outputs = ops.matmul(inputs, self.kernel)
+        outputs = ops.matmul(weighable(inputs, self.kernel), self.kernel)
         if self.bias is not None:
             outputs = ops.bias_add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
@@ -553,6 +557,41 @@ class Concatenate(Layer):
         return {**super().get_config(), "axis": self.axis}
 
 
+def add(inputs, **kwargs):
+    """`Add()(inputs)`: a + b + …"""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs, **kwargs):
+    """`Subtract()(inputs)`: a − b"""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs, **kwargs):
+    """`Multiply()(inputs)`: a · b · …"""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs, **kwargs):
+    """`Average()(inputs)`: (a + b + …) / count"""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs, **kwargs):
+    """`Maximum()(inputs)`: max(a, b, …)"""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs, **kwargs):
+    """`Minimum()(inputs)`: min(a, b, …)"""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs, axis: int = -1, **kwargs):
+    """`Concatenate(axis)(inputs)`: the inputs joined along `axis`"""
+    return Concatenate(axis=axis, **kwargs)(inputs)
+
+
 class ReLU(Layer):
     """f(x) = max_value for x ≥ max_value, x for threshold ≤ x < max_value, negative_slope · (x − threshold)
     below"""
@@ -593,6 +632,66 @@ class LeakyReLU(Layer):
 
     def get_config(self):
         return {**super().get_config(), "negative_slope": self.negative_slope}
+
+
+class PReLU(Layer):
+    """f(x) = x for x ≥ 0, alpha · x below, alpha learned
+
+    Args:
+        shared_axes: axes along which one alpha serves all: [1, 2] for one of every channel of images.
+
+    Weights: alpha, of the input's shape without the batch, 1 along shared axes. Source: He et al., "Delving
+    deep into rectifiers", 2015.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        alpha_initializer="Zeros",
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        shared_axes: int | Sequence[int] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else (
+            None if shared_axes is None else list(shared_axes))
+
+    def build(self, input_shape):
+        rank, shared = len(input_shape), self.shared_axes or []
+        if any(not isinstance(axis, int) or not 0 < axis < rank for axis in shared):
+            raise InvalidArgumentError(
+                "PReLU: shared_axes are axes of the input behind the batch",
+                where=f"layer {self.name!r}",
+                got=f"shared_axes={self.shared_axes} for an input of {rank} axes",
+                wanted=f"numbers from 1 to {rank - 1}",
+                fix="shared_axes=[1, 2] for images [N,H,W,C]",
+            )
+        self.alpha = self.add_weight(
+            [1 if axis in shared else input_shape[axis] for axis in range(1, rank)],
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+        axes = {axis: input_shape[axis] for axis in range(1, rank) if shared and axis not in shared}
+        self.input_spec = InputSpec(ndim=rank, axes=axes)
+
+    def call(self, inputs):
+        return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            "shared_axes": self.shared_axes,
+        }
 
 
 class ELU(Layer):
