@@ -7,8 +7,8 @@ from minigraph.data.dataset import (
     INFINITE_CARDINALITY,
     UNKNOWN_CARDINALITY,
     Dataset,
-    MissingNameError,
 )
+from minigraph.errors import MissingNameError as _MissingNameError
 
 #: Where TensorFlow 2.3 and earlier kept these names.
 experimental = _SimpleNamespace(
@@ -24,7 +24,7 @@ __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset",
 def __getattr__(name: str):
     if name.startswith("_"):
         raise AttributeError(name)
-    raise MissingNameError(
+    raise _MissingNameError(
         f"tf.data.{name} is not supported",
         where="tf.data",
         got=name,

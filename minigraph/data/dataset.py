@@ -26,9 +26,18 @@ from minigraph.data.elements import (
     spec_of_element,
     stack,
 )
+from minigraph.data.nested import DatasetSpec, OfWindows, count_of_windows, tensors_only, windows
 from minigraph.data.shuffling import shuffled, words
 from minigraph.dtypes import as_dtype
-from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError, did_you_mean
+from minigraph.errors import (
+    DTypeError,
+    InvalidArgumentError,
+    MissingNameError,
+    ShapeError,
+    UnsupportedError,
+    did_you_mean,
+    missing_name,
+)
 from minigraph.graph import current_graph
 from minigraph.ops.dispatch import convert
 from minigraph.ops.streams import eager_seeds
@@ -42,11 +51,21 @@ AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 
-#: A function that starts a pass.
+#: A function that starts a pass. It calls its sources' at once, not when the first element is asked for: as
+#: in TensorFlow, a shuffled dataset draws the seeds of a pass when the pass begins.
 _Pass = Callable[[], Iterator[Flat]]
 
 
-class Dataset:
+class _Names(type):
+    """What is asked of the class itself and is not there."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise missing_name("tf.data.Dataset", name, [n for n in dir(cls) if n[0] != "_"], {
+            "list_files": "keras.utils.image_dataset_from_directory reads folders of pictures; for other "
+            "files make a list of paths in Python and read them in a generator for Dataset.from_generator"})
+
+
+class Dataset(metaclass=_Names):
     """A sequence of elements (TensorFlow's `tf.data.Dataset`). Make one with `from_tensor_slices`, `range`,
     ...
 
@@ -174,8 +193,8 @@ class Dataset:
         finite = [count for count in counts if count != INFINITE_CARDINALITY]
 
         def elements() -> Iterator[Flat]:
-            for sides in zip(*(part._elements() for part in parts), strict=False):
-                yield tuple(itertools.chain.from_iterable(sides))
+            sides = zip(*(part._elements() for part in parts), strict=False)
+            return (tuple(itertools.chain.from_iterable(side)) for side in sides)
 
         count = (
             UNKNOWN_CARDINALITY
@@ -252,7 +271,7 @@ class Dataset:
             of_pass = (
                 (next(of_passes), next(of_passes)) if reshuffle_each_iteration in (True, None) else seeds
             )
-            return shuffled(self._elements(), size, words(*of_pass))
+            return shuffled(self._elements, size, words(*of_pass))
 
         return Dataset("Shuffle", self.element_spec, self._count, elements)
 
@@ -273,6 +292,7 @@ class Dataset:
             ShapeError: while iterating, for elements of different shapes.
         """
         size = _whole(batch_size, "batch_size", "Dataset.batch", at_least=1)
+        tensors_only(self.element_spec, "Dataset.batch")
         _hint(num_parallel_calls, "num_parallel_calls", "batch")
         known = size if drop_remainder else None
         spec = map_shapes(self.element_spec, lambda shape: (known, *shape))
@@ -284,16 +304,17 @@ class Dataset:
             else -(-self._count // size)
         )
 
-        def elements() -> Iterator[Flat]:
-            source = self._elements()
+        def batches(source: Iterator[Flat]) -> Iterator[Flat]:
             while group := list(itertools.islice(source, size)):
                 if len(group) == size or not drop_remainder:
                     yield tuple([stack(column, "Dataset.batch") for column in zip(*group, strict=True)])
 
-        return Dataset("Batch" if num_parallel_calls is None else "ParallelBatch", spec, count, elements)
+        kind = "Batch" if num_parallel_calls is None else "ParallelBatch"
+        return Dataset(kind, spec, count, lambda: batches(self._elements()))
 
     def unbatch(self, name: str | None = None) -> Dataset:
         """The slices of every element along its first axis, as elements."""
+        tensors_only(self.element_spec, "Dataset.unbatch")
         leaves = flatten(self.element_spec)
         if any(not leaf.shape for leaf in leaves):
             raise ShapeError(
@@ -309,11 +330,91 @@ class Dataset:
             self._count if self._count < 0 else UNKNOWN_CARDINALITY if each is None else self._count * each
         )
 
-        def elements() -> Iterator[Flat]:
-            for flat in self._elements():
+        def slices(source: Iterator[Flat]) -> Iterator[Flat]:
+            for flat in source:
                 yield from zip(*map(rows, flat), strict=True)
 
-        return Dataset("Unbatch", spec, count, elements)
+        return Dataset("Unbatch", spec, count, lambda: slices(self._elements()))
+
+    def window(
+        self,
+        size: int,
+        shift: int | None = None,
+        stride: int = 1,
+        drop_remainder: bool = False,
+        name: str | None = None,
+    ) -> Dataset:
+        """Windows over the elements: each is a dataset of up to `size` of them.
+
+        A tuple or dict of parts becomes a tuple or dict of windows. `flat_map` makes tensors of them:
+
+        >>> import minigraph as tf
+        >>> windows = tf.data.Dataset.range(5).window(3, shift=1, drop_remainder=True)
+        >>> [rows.numpy().tolist() for rows in windows.flat_map(lambda window: window.batch(3))]
+        [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+
+        Args:
+            shift: how many elements further the next window begins; `size` by default.
+            stride: take every `stride`-th element.
+            drop_remainder: leave out the windows at the end that are not full.
+        """
+        size = _whole(size, "size", "Dataset.window", at_least=1)
+        shift = size if shift is None else _whole(shift, "shift", "Dataset.window", at_least=1)
+        stride = _whole(stride, "stride", "Dataset.window", at_least=1)
+        inner_specs = flatten(self.element_spec)
+        tensors_only(self.element_spec, "Dataset.window")
+
+        def of(spec: TensorSpec, column: tuple) -> Dataset:
+            return Dataset("Variant", spec, len(column), lambda: zip(column))
+
+        def as_datasets(window: list[Flat]) -> tuple:
+            return tuple(map(of, inner_specs, zip(*window, strict=True)))
+
+        def elements() -> Iterator[Flat]:
+            return map(as_datasets, windows(self._elements(), size, shift, stride, drop_remainder))
+
+        count = self._count
+        if count >= 0:
+            count = count_of_windows(count, size, shift, stride, drop_remainder)
+        return Dataset("Window", map_structure(DatasetSpec, self.element_spec), count, elements)
+
+    def flat_map(self, map_func: Callable, name: str | None = None) -> Dataset:
+        """The elements of all datasets that `map_func` makes of windows (see `window`), one after the other.
+
+        `map_func` is called once, on datasets that stand for the parts of any element.
+
+        Raises:
+            UnsupportedError: for elements that are no windows.
+        """
+        function = OfWindows(
+            map_func,
+            self.element_spec,
+            lambda spec, elements: Dataset("Variant", spec, UNKNOWN_CARDINALITY, elements),
+            Dataset,
+            "Dataset.flat_map",
+        )
+
+        def elements() -> Iterator[Flat]:
+            return itertools.chain.from_iterable(map(function, self._elements()))
+
+        return Dataset("FlatMap", function.result.element_spec, UNKNOWN_CARDINALITY, elements)
+
+    def get_single_element(self, name: str | None = None) -> Any:
+        """The one element of a dataset that has just one.
+
+        Raises:
+            InvalidArgumentError: when it has none or several.
+        """
+        found = list(itertools.islice(self, 2))
+        if len(found) != 1:
+            raise InvalidArgumentError(
+                "get_single_element: the dataset must have one element",
+                where="Dataset.get_single_element",
+                got="none" if not found else "several",
+                wanted="exactly one",
+                fix="dataset.take(1).get_single_element(), or batch(count) before",
+            )
+        return found[0]
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
         """(position, element), positions int64 counting from `start`."""
@@ -332,15 +433,15 @@ class Dataset:
             )
         kept: list[list[Flat]] = []
 
-        def elements() -> Iterator[Flat]:
-            if kept:
-                yield from kept[0]
-                return
+        def keeping(source: Iterator[Flat]) -> Iterator[Flat]:
             seen = []
-            for flat in self._elements():
+            for flat in source:
                 seen.append(flat)
                 yield flat
             kept[:] = [seen]
+
+        def elements() -> Iterator[Flat]:
+            return iter(kept[0]) if kept else keeping(self._elements())
 
         return Dataset("Cache", self.element_spec, self._count, elements)
 
@@ -355,14 +456,18 @@ class Dataset:
         """All elements `count` times over; without end for None or -1."""
         times = -1 if count is None else _whole(count, "count", "Dataset.repeat", at_least=-1)
 
-        def elements() -> Iterator[Flat]:
-            for _ in itertools.count() if times < 0 else range(times):
+        def again(source: Iterator[Flat]) -> Iterator[Flat]:
+            for later in itertools.count(1) if times < 0 else range(1, times + 1):
                 empty = True
-                for flat in self._elements():
+                for flat in source:
                     empty = False
                     yield flat
-                if empty and times < 0:
+                if (empty and times < 0) or later == times:
                     return
+                source = self._elements()
+
+        def elements() -> Iterator[Flat]:
+            return again(self._elements()) if times else iter(())
 
         if times == 0 or self._count == 0:
             total = 0
@@ -403,6 +508,8 @@ class Dataset:
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
         """The elements of this dataset, then those of another of the same structure and dtypes."""
+        tensors_only(self.element_spec, "Dataset.concatenate")
+        tensors_only(dataset.element_spec, "Dataset.concatenate")
         own, other = flatten(self.element_spec), flatten(dataset.element_spec)
         same = str(map_shapes(self.element_spec, lambda shape: ())) == str(
             map_shapes(dataset.element_spec, lambda shape: ())
@@ -426,8 +533,8 @@ class Dataset:
         total = next((n for n in (INFINITE_CARDINALITY, UNKNOWN_CARDINALITY) if n in counts), sum(counts))
 
         def elements() -> Iterator[Flat]:
-            yield from self._elements()
-            yield from dataset._elements()
+            first = self._elements()
+            return (flat for part in (lambda: first, dataset._elements) for flat in part())
 
         return Dataset("Concatenate", spec, total, elements)
 
@@ -469,6 +576,7 @@ class Dataset:
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Elements as nests of NumPy arrays (NumPy scalars for shape ())."""
+        tensors_only(self.element_spec, "Dataset.as_numpy_iterator")
         pack = packer(self.element_spec)
         return (pack(tuple(tensor.numpy() for tensor in flat)) for flat in self._elements())
 
@@ -490,10 +598,6 @@ class Dataset:
             wanted="a supported method",
             fix=did_you_mean(name, known),
         )
-
-
-class MissingNameError(UnsupportedError, AttributeError):
-    """Something of tf.data that is not here."""
 
 
 def _signature(types: Any, shapes: Any, signature: Any) -> Any:

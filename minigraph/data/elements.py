@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigraph.data.nested import tensors_only
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.graph import Graph, Value, eagerly
 from minigraph.memory import allocate
@@ -195,6 +196,7 @@ class Traced:
     """
 
     def __init__(self, function: Callable, element_spec: Any, where: str):
+        tensors_only(element_spec, where)
         arguments = element_spec if type(element_spec) is tuple else (element_spec,)
         self._check(function, arguments, where)
         inner = function if isinstance(function, Function) else Function(function)

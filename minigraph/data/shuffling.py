@@ -7,7 +7,7 @@ op seed in its counter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 _WORDS_AT_ONCE = 4096
 
@@ -23,11 +23,14 @@ def words(first_seed: int, second_seed: int) -> Iterator[int]:
         stream = stream.skip(_WORDS_AT_ONCE // 4)
 
 
-def shuffled(source: Iterable, size: int, numbers: Iterator[int]) -> Iterator:
-    """The items of `source`, each drawn from a buffer that holds the next `size` of them."""
+def shuffled(begin: Callable[[], Iterable], size: int, numbers: Iterator[int]) -> Iterator:
+    """The items of `begin()`, each drawn from a buffer that holds the next `size` of them.
+
+    As in TensorFlow, the source begins when the first item is asked for.
+    """
     ring: list = []
     start = 0
-    for item in source:
+    for item in begin():
         if len(ring) < size:
             ring.append(item)
             continue

@@ -250,9 +250,9 @@ def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
     if name in ("flags", "app", "layers", "summary"):
-        from minigraph import _NoSuchName
+        from minigraph.errors import MissingNameError
 
-        raise _NoSuchName(
+        raise MissingNameError(
             f"tf.{name} is not supported",
             where=f"tf.{name}",
             got=name,

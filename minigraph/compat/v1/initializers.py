@@ -1,13 +1,23 @@
-"""TensorFlow 1's initialisers, for `get_variable` and `variable_scope`: Keras's, with TensorFlow 1's names
-and defaults.
+"""TensorFlow 1's initialisers, for `get_variable` and `variable_scope`.
+
+Random ones draw what TensorFlow's ops draw from the graph's seed and theirs, not what Keras's would.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from minigraph.dtypes import as_dtype
 from minigraph.errors import UnsupportedError
 from minigraph.keras import initializers
+from minigraph.ops.random import float_draw
+from minigraph.ops.state import default_graph
+from minigraph.ops.streams import place_in_graph
+
+#: The standard deviation of a standard normal number that is redrawn until it is within ±2.
+_TRUNCATED_STDDEV = 0.87962566103423978
 
 
 def _check_dtype(name: str, dtype: Any) -> None:
@@ -22,55 +32,108 @@ def _check_dtype(name: str, dtype: Any) -> None:
         )
 
 
-def zeros_initializer(dtype: Any = None) -> initializers.Initializer:
+class zeros_initializer(initializers.Zeros):
     """All zeros."""
-    _check_dtype("zeros_initializer", dtype)
-    return initializers.Zeros()
+
+    def __init__(self, dtype: Any = None):
+        _check_dtype("zeros_initializer", dtype)
 
 
-def ones_initializer(dtype: Any = None) -> initializers.Initializer:
+class ones_initializer(initializers.Ones):
     """All ones."""
-    _check_dtype("ones_initializer", dtype)
-    return initializers.Ones()
+
+    def __init__(self, dtype: Any = None):
+        _check_dtype("ones_initializer", dtype)
 
 
-def constant_initializer(value: Any = 0, dtype: Any = None) -> initializers.Initializer:
+class constant_initializer(initializers.Constant):
     """The same number everywhere."""
-    _check_dtype("constant_initializer", dtype)
-    return initializers.Constant(value)
+
+    def __init__(self, value: Any = 0, dtype: Any = None):
+        _check_dtype("constant_initializer", dtype)
+        super().__init__(value)
 
 
-def random_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
-) -> initializers.Initializer:
+class Random:
+    """Base: numbers from a seed of their own, or from the graph's."""
+
+    #: The op that draws.
+    op: str
+
+    def __init__(self, seed: int | None, dtype: Any):
+        _check_dtype(type(self).__name__, dtype)
+        self.seed = seed
+
+    def parameters(self, shape: Sequence[int]) -> tuple[float, float]:
+        """Bounds, or mean and standard deviation, of numbers for a weight of this shape."""
+        raise NotImplementedError(type(self).__name__)
+
+    def drawing(self) -> Callable:
+        """A function of shape and dtype. The next initialiser without a seed will draw other numbers."""
+        place = place_in_graph(default_graph(), self.seed)
+        return lambda shape, dtype="float32": float_draw(
+            self.op, place(), shape, as_dtype(dtype), False, *self.parameters(shape), None
+        )
+
+    def __call__(self, shape: Sequence[int], dtype: Any = "float32", partition_info: Any = None) -> Any:
+        return self.drawing()(shape, dtype)
+
+
+class random_normal_initializer(Random):
     """Normal numbers; the standard deviation is 1 by default."""
-    _check_dtype("random_normal_initializer", dtype)
-    return initializers.RandomNormal(mean, stddev, seed)
+
+    op = "random_normal"
+
+    def __init__(self, mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None):
+        super().__init__(seed, dtype)
+        self.mean, self.stddev = mean, stddev
+
+    def parameters(self, shape):
+        return self.mean, self.stddev
 
 
-def truncated_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
-) -> initializers.Initializer:
+class truncated_normal_initializer(random_normal_initializer):
     """Normal numbers within two standard deviations; the standard deviation is 1 by default."""
-    _check_dtype("truncated_normal_initializer", dtype)
-    return initializers.TruncatedNormal(mean, stddev, seed)
+
+    op = "random_truncated_normal"
 
 
-def random_uniform_initializer(
-    minval: float = 0.0, maxval: float | None = None, seed: int | None = None, dtype: Any = None
-) -> initializers.Initializer:
+class random_uniform_initializer(Random):
     """Uniform numbers, from 0 to 1 by default."""
-    _check_dtype("random_uniform_initializer", dtype)
-    return initializers.RandomUniform(minval, 1.0 if maxval is None else maxval, seed)
+
+    op = "random_uniform"
+
+    def __init__(
+        self, minval: float = 0.0, maxval: float | None = None, seed: int | None = None, dtype: Any = None
+    ):
+        super().__init__(seed, dtype)
+        self.minval, self.maxval = minval, 1.0 if maxval is None else maxval
+
+    def parameters(self, shape):
+        return self.minval, self.maxval
 
 
-def glorot_uniform_initializer(seed: int | None = None, dtype: Any = None) -> initializers.Initializer:
+class glorot_uniform_initializer(Random):
     """Uniform within ±√(6 / (inputs + outputs)) (Glorot & Bengio 2010)."""
-    _check_dtype("glorot_uniform_initializer", dtype)
-    return initializers.GlorotUniform(seed)
+
+    op = "random_uniform"
+
+    def __init__(self, seed: int | None = None, dtype: Any = None):
+        super().__init__(seed, dtype)
+
+    def parameters(self, shape):
+        limit = math.sqrt(6.0 / max(2.0, sum(initializers.compute_fans(shape))))
+        return -limit, limit
 
 
-def glorot_normal_initializer(seed: int | None = None, dtype: Any = None) -> initializers.Initializer:
-    """Normal with variance 2 / (inputs + outputs) (Glorot & Bengio 2010)."""
-    _check_dtype("glorot_normal_initializer", dtype)
-    return initializers.GlorotNormal(seed)
+class glorot_normal_initializer(Random):
+    """Normal with variance 2 / (inputs + outputs), within two standard deviations (Glorot & Bengio 2010)."""
+
+    op = "random_truncated_normal"
+
+    def __init__(self, seed: int | None = None, dtype: Any = None):
+        super().__init__(seed, dtype)
+
+    def parameters(self, shape):
+        variance = 2.0 / max(2.0, sum(initializers.compute_fans(shape)))
+        return 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV

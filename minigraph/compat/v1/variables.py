@@ -146,9 +146,9 @@ def get_variable(
     if initializer is not None and not callable(initializer):
         value: Any = initializer
     else:
-        from minigraph.keras import initializers
+        from minigraph.compat.v1.initializers import glorot_uniform_initializer
 
-        make: Any = initializer or initializers.get("glorot_uniform")
+        make: Any = initializer or glorot_uniform_initializer
         if shape is None:
             raise ShapeError(
                 "get_variable needs a shape",
@@ -175,11 +175,14 @@ def get_variable(
 
 
 def _drawing_anew(make: Any) -> Any:
-    """An initializer without a seed gives every variable numbers of its own. They follow from the graph's
-    seed, if it has one.
+    """An initializer without a seed gives every variable numbers of its own, Keras's initializers too. They
+    follow from the graph's seed, if it has one.
     """
+    from minigraph.compat.v1.initializers import Random
     from minigraph.keras import initializers
 
+    if isinstance(make, Random):
+        return make.drawing()
     if not isinstance(make, initializers.RandomInitializer) or make.get_config()["seed"] is not None:
         return make
     seeds = graph_seeds(default_graph())

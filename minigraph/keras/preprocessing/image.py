@@ -1,6 +1,6 @@
 """keras.preprocessing.image: augmenting generators and single-image helpers. Defines nothing itself."""
 
-from minigraph.keras.arguments import missing_name
+from minigraph.errors import missing_name
 from minigraph.keras.images.conversion import array_to_img, img_to_array, load_img, save_img, smart_resize
 from minigraph.keras.preprocessing.generator import ImageDataGenerator
 from minigraph.keras.preprocessing.iterators import DirectoryIterator, Iterator, NumpyArrayIterator

@@ -8,9 +8,9 @@ __all__ = ["rnn"]
 def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
-    from minigraph import _NoSuchName
+    from minigraph.errors import MissingNameError
 
-    raise _NoSuchName(
+    raise MissingNameError(
         f"tf.contrib.{name} is not supported",
         where=f"tf.contrib.{name}",
         got=name,

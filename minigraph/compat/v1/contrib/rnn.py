@@ -32,9 +32,9 @@ __all__ = [
 def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
-    from minigraph import _NoSuchName
+    from minigraph.errors import MissingNameError
 
-    raise _NoSuchName(
+    raise MissingNameError(
         f"tf.contrib.rnn.{name} is not supported",
         where=f"tf.contrib.rnn.{name}",
         got=name,
