@@ -39,6 +39,7 @@ FAMILIES = (
     "rows",
     "pool",
     "resize",
+    "projective",
     "recurrent_panels",
     "recurrent",
     "recurrent_gradient",

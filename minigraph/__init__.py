@@ -68,6 +68,7 @@ _LAZY = {
     "initializers": "minigraph.keras.initializers",
     "optimizers": "minigraph.keras.optimizers",
     "config": "minigraph.config",
+    "debugging": "minigraph.debugging",
     "lowering": "minigraph.lowering",
     "nest": "minigraph.tree",
 }
@@ -76,6 +77,17 @@ _LAZY_NAMES = {
     "expand": "minigraph.expansion",
     "expanding": "minigraph.ops.recurrent_fused",
     "TensorSpec": "minigraph.tracing",
+    "Module": "minigraph.module",
+    "device": "minigraph.config",
+    "assert_equal": "minigraph.debugging",
+    "assert_less": "minigraph.debugging",
+    "assert_greater": "minigraph.debugging",
+    "assert_rank": "minigraph.debugging",
+    "ones_initializer": "minigraph.initial_values",
+    "zeros_initializer": "minigraph.initial_values",
+    "constant_initializer": "minigraph.initial_values",
+    "random_normal_initializer": "minigraph.initial_values",
+    "random_uniform_initializer": "minigraph.initial_values",
     "Program": "minigraph.compile.program",
     "compile_graph": "minigraph.compile.program",
     "Session": "minigraph.session",
@@ -101,6 +113,24 @@ _LAZY_NAMES = {
 }
 
 
+#: What TensorFlow has and what to use instead.
+_NO_STRINGS = "there are no tensors of text: "
+_INSTEAD = {
+    "io": _NO_STRINGS + "read pictures with keras.utils.load_img or image_dataset_from_directory",
+    "strings": _NO_STRINGS + "work on text with Python and make tensors of the numbers",
+    "string": _NO_STRINGS + "work on text with Python and make tensors of the numbers",
+    "saved_model": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
+    "summary": "keras.callbacks.CSVLogger writes every epoch's numbers to a file",
+    "distribute": "programs use all cores of one machine by themselves",
+    "sparse": "use dense tensors",
+    "TensorArray": "tf.scan and tf.map_fn keep a result per step; in Python loops a list and tf.stack do",
+    "lookup": _NO_STRINGS + "a Python dict numbers words, as does keras.preprocessing.text.Tokenizer",
+    "ragged": "pad to one length: keras.utils.pad_sequences",
+    "contrib": "recurrent cells are in compat.v1.contrib.rnn; write other layers with tf.nn or keras",
+    "layers": "write the layers with tf.matmul and tf.nn, or use minigraph.keras",
+}
+
+
 def __getattr__(name: str):
     if name in _LAZY:
         return _importlib.import_module(_LAZY[name])
@@ -109,18 +139,7 @@ def __getattr__(name: str):
     if name.startswith("_"):
         raise AttributeError(name)
     known = [n for n in (*globals(), *_LAZY, *_LAZY_NAMES) if not n.startswith("_")]
-    raise _NoSuchName(
-        f"minigraph has no {name!r}",
-        where=f"tf.{name}",
-        got=name,
-        wanted="a supported function",
-        fix=errors.did_you_mean(name, known).partition("known:")[0].strip()
-        or "TensorFlow's function of this name is not supported; see the README for what is",
-    )
-
-
-class _NoSuchName(errors.UnsupportedError, AttributeError):
-    """An attribute of the package that is not there."""
+    raise errors.missing_name("tf", name, known, _INSTEAD)
 
 
 def __dir__():

@@ -6,6 +6,8 @@ user would expect to catch (ValueError, TypeError, ...). Knows nothing of graphs
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from minigraph.source import SourceLine, user_line
 
 
@@ -73,6 +75,35 @@ class NumericError(InvalidArgumentError, ArithmeticError):
 
 class UnknownNameError(MinigraphError, ValueError):
     """A name that nothing here has."""
+
+
+class MissingNameError(UnsupportedError, AttributeError):
+    """A name looked up in a namespace that does not have it. Python's `hasattr` takes it for False."""
+
+
+def missing_name(namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
+                 ) -> Exception:
+    """What a module's `__getattr__` raises for a name it does not have.
+
+    Classes (capitalised) and the names of `instead`, which says what to use, are an UnsupportedError:
+    `from ... import` shows it as it is. Others are a MissingNameError, of which `from ... import` makes its
+    own ImportError; names with an underscore in front, which only Python and its tools look for, a plain
+    AttributeError.
+    """
+    if name.startswith("_"):
+        return AttributeError(f"{namespace} has no attribute {name!r}")
+    import difflib
+    known, fix = sorted(known), (instead or {}).get(name, "")
+    if not fix:
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"did you mean {close[0]!r}? " if close else ""
+        # A long list hides the rest of the message.
+        fix += "known: " + ", ".join(known) if len(known) <= 30 else "the README says what is supported"
+    if name[:1].isupper() or name in (instead or {}):
+        return UnsupportedError(f"{namespace}.{name} is not supported", where=namespace, got=name,
+                                wanted="a supported name", fix=fix)
+    return MissingNameError(f"{namespace} has no attribute {name!r}", where=namespace, got=name,
+                            wanted="a supported name", fix=fix)
 
 
 def did_you_mean(name: str, known) -> str:

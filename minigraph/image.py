@@ -1,5 +1,7 @@
 """tf.image: the functions of images under TensorFlow's namespace. Defines nothing itself."""
 
+from minigraph.errors import missing_name
+from minigraph.ops.image_colours import adjust_gamma, adjust_hue, adjust_saturation, hsv_to_rgb, rgb_to_hsv
 from minigraph.ops.image_functions import (
     ResizeMethod,
     adjust_brightness,
@@ -10,28 +12,77 @@ from minigraph.ops.image_functions import (
     flip_left_right,
     flip_up_down,
     grayscale_to_rgb,
+    image_gradients,
     pad_to_bounding_box,
     per_image_standardization,
+    psnr,
     resize,
+    resize_with_crop_or_pad,
+    resize_with_pad,
     rgb_to_grayscale,
     rot90,
+    total_variation,
     transpose,
+)
+from minigraph.ops.image_random import (
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip_left_right,
+    random_flip_up_down,
+    random_hue,
+    random_saturation,
+    stateless_random_brightness,
+    stateless_random_contrast,
+    stateless_random_crop,
+    stateless_random_flip_left_right,
+    stateless_random_flip_up_down,
+    stateless_random_hue,
+    stateless_random_saturation,
 )
 
 __all__ = [
     "ResizeMethod",
     "adjust_brightness",
     "adjust_contrast",
+    "adjust_gamma",
+    "adjust_hue",
+    "adjust_saturation",
     "central_crop",
     "convert_image_dtype",
     "crop_to_bounding_box",
     "flip_left_right",
     "flip_up_down",
     "grayscale_to_rgb",
+    "hsv_to_rgb",
+    "image_gradients",
     "pad_to_bounding_box",
     "per_image_standardization",
+    "psnr",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip_left_right",
+    "random_flip_up_down",
+    "random_hue",
+    "random_saturation",
     "resize",
+    "resize_with_crop_or_pad",
+    "resize_with_pad",
     "rgb_to_grayscale",
+    "rgb_to_hsv",
     "rot90",
+    "stateless_random_brightness",
+    "stateless_random_contrast",
+    "stateless_random_crop",
+    "stateless_random_flip_left_right",
+    "stateless_random_flip_up_down",
+    "stateless_random_hue",
+    "stateless_random_saturation",
+    "total_variation",
     "transpose",
 ]
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.image", name, __all__)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError, missing_name
 from minigraph.ops import (
     abs,
     conj,
+    einsum,
     expand_dims,
     eye,
     global_norm,
@@ -23,13 +24,15 @@ from minigraph.ops import (
     reduce_sum,
     sqrt,
     squeeze,
+    tensordot,
     where,
 )
 from minigraph.ops.dispatch import convert
+from minigraph.ops.matrices import det, inv, solve
 from minigraph.tensor import Tensor
 
-__all__ = ["band_part", "diag", "diag_part", "eye", "global_norm", "l2_normalize", "matmul", "matvec", "norm",
-           "trace"]
+__all__ = ["band_part", "det", "diag", "diag_part", "einsum", "eye", "global_norm", "inv", "l2_normalize",
+           "matmul", "matvec", "norm", "solve", "tensordot", "trace"]
 
 
 def matvec(a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, a_is_sparse: bool = False,
@@ -188,3 +191,7 @@ def band_part(input: Any, num_lower: int, num_upper: int, name: str | None = Non
     below = np.arange(rows)[:, None] - np.arange(columns)
     lower, upper = (math.inf if n < 0 else n for n in (int(num_lower), int(num_upper)))
     return where((below <= lower) & (-below <= upper), x, convert(0, dtype=x.dtype), name)
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.linalg", name, __all__)

@@ -1,5 +1,6 @@
 """tf.math: the mathematical functions of `minigraph.ops` by TensorFlow's names. Defines nothing itself."""
 
+from minigraph.errors import missing_name
 from minigraph.ops import (  # noqa: F401 - a namespace
     abs,
     accumulate_n,
@@ -15,7 +16,9 @@ from minigraph.ops import (  # noqa: F401 - a namespace
     atan,
     atan2,
     atanh,
+    bincount,
     ceil,
+    confusion_matrix,
     conj,
     cos,
     cosh,
@@ -35,6 +38,7 @@ from minigraph.ops import (  # noqa: F401 - a namespace
     greater,
     greater_equal,
     imag,
+    in_top_k,
     invert_permutation,
     is_finite,
     is_inf,
@@ -95,3 +99,7 @@ from minigraph.ops import (  # noqa: F401 - a namespace
     xlogy,
     zero_fraction,
 )
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.math", name, [known for known in globals() if not known.startswith("_")])

@@ -3,6 +3,7 @@ itself."""
 
 from types import SimpleNamespace
 
+from minigraph.errors import missing_name
 from minigraph.ops import (
     atrous_conv2d,
     avg_pool,
@@ -21,6 +22,7 @@ from minigraph.ops import (
     elu,
     embedding_lookup,
     gelu,
+    in_top_k,
     l2_loss,
     l2_normalize,
     leaky_relu,
@@ -73,6 +75,7 @@ __all__ = [
     "embedding_lookup",
     "experimental",
     "gelu",
+    "in_top_k",
     "l2_loss",
     "l2_normalize",
     "leaky_relu",
@@ -101,3 +104,7 @@ __all__ = [
     "weighted_cross_entropy_with_logits",
     "zero_fraction",
 ]
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.nn", name, __all__)

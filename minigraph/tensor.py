@@ -50,6 +50,22 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
+    def assign(self, *args: Any, **kwargs: Any) -> Any:
+        """Only variables can be assigned to, and only as a whole.
+
+        Raises:
+            UnsupportedError: always; variables have an `assign` of their own.
+        """
+        from minigraph.errors import UnsupportedError
+
+        raise UnsupportedError(
+            "a tensor cannot be assigned to, nor can part of a variable",
+            where="assign",
+            got=repr(self.spec),
+            wanted="a variable",
+            fix="v[0, 1].assign(x) is v.scatter_nd_update([[0, 1]], [x]) here",
+        )
+
     if TYPE_CHECKING:
         # Installed below this class; declared here for type checkers.
         def __add__(self, other: Any) -> Tensor: ...

@@ -40,6 +40,20 @@ _WARN_AFTER = 5
 _SIMPLE = frozenset({int, float, bool, str, type(None)})
 
 
+#: Holds something while functions are to be called as they are written.
+_runs_eagerly: list[bool] = []
+
+
+def run_functions_eagerly(run_eagerly: bool) -> None:
+    """Whether every `Function` is called as plain Python instead of as a program."""
+    _runs_eagerly[:] = [True] if run_eagerly else []
+
+
+def functions_run_eagerly() -> bool:
+    """Whether they are."""
+    return bool(_runs_eagerly)
+
+
 class Function:
     """A Python function that runs as compiled graphs. Made by `tf.function`."""
 
@@ -75,6 +89,8 @@ class Function:
         if current_graph() is not None:
             # Part of a larger graph: its ops become nodes there.
             return self._inline(args, kwargs)
+        if _runs_eagerly:
+            return self.python_function(*args, **kwargs)
         if not kwargs and not eager.tapes:
             # The common call: eager tensors and simple Python values of kinds seen before, in as few steps
             # as possible; a small training step takes less time than finding it.

@@ -240,6 +240,24 @@ class Variable(Tensor):
         """Subtract from the numbers."""
         return self._write("assign_sub", delta, name)
 
+    def scatter_nd_update(self, indices, updates, name: str | None = None):
+        """Replace the numbers at `indices`: (…, one for each axis), or fewer for whole slices."""
+        from minigraph import ops
+
+        return self.assign(ops.tensor_scatter_nd_update(self, indices, updates), name=name)
+
+    def scatter_nd_add(self, indices, updates, name: str | None = None):
+        """Add to the numbers at `indices`; several for one place are all added."""
+        from minigraph import ops
+
+        return self.assign(ops.tensor_scatter_nd_add(self, indices, updates), name=name)
+
+    def scatter_nd_sub(self, indices, updates, name: str | None = None):
+        """Subtract from the numbers at `indices`; several for one place are all subtracted."""
+        from minigraph import ops
+
+        return self.assign(ops.tensor_scatter_nd_sub(self, indices, updates), name=name)
+
     def _write(self, op: str, value, name: str | None):
         value = convert(value, hint=self.dtype, name=f"{op} to {self.name}")
         if current_graph() is None and self.graph is not None:
@@ -250,8 +268,10 @@ class Variable(Tensor):
     def __repr__(self) -> str:
         if self._array is None:
             return f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype.name}>"
+        numbers = np.array_repr(self._array) if self.shape else str(self._array)
+        gap = "\n" if "\n" in numbers else ""
         return (f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype.name}, "
-                f"numpy={np.array2string(self._array, separator=', ')}>")
+                f"numpy={gap}{numbers}>")
 
     def __bool__(self):
         return bool(self.numpy())

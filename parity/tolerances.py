@@ -45,8 +45,6 @@ WIDER_ULP: dict[tuple[str, str], Wider] = {
     ("keras.applications.MobileNetV2", "gradient"): Wider(
         64, "a rounding in the first of fifty convolutions passes through the others, and back: with other "
         "numbers, gradients of both libraries lay 20 to 130 ULP from float64, either of them nearer"),
-    ("keras.optimizers.Nadam", "path"): Wider(
-        64, "1 − β₂ᵗ keeps few digits in the first steps: one ULP of β₂ᵗ is up to 60 millionths of a step"),
     ("keras.metrics.FalseNegatives", "value"): Wider(
         16, "counted as all positives minus those found, whose sum has fewer digits below the point"),
 }

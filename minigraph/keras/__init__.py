@@ -1,5 +1,6 @@
 """Keras's names on minigraph: `from minigraph import keras`."""
 
+from minigraph.errors import missing_name
 from minigraph.keras import (
     activations,
     applications,
@@ -20,7 +21,6 @@ from minigraph.keras import (
     regularizers,
     utils,
 )
-from minigraph.keras.arguments import missing_name
 from minigraph.keras.initializers import Initializer
 from minigraph.keras.layers import Input, InputSpec, Layer
 from minigraph.keras.losses import Loss
@@ -65,6 +65,7 @@ __all__ = [
 #: What Keras has and what to use instead.
 _INSTEAD = {
     "saving": "numpy.savez('weights.npz', *model.get_weights()) keeps the weights",
+    "mixed_precision": "leave it out: layers compute in float32, or in float64 with dtype='float64'",
 }
 
 

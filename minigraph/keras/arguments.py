@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minigraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError, did_you_mean
@@ -83,24 +83,3 @@ def whole_numbers(layer: Any, argument: str, value: Any, count: int, least: int)
             fix=f"for example {argument}={2 if count == 1 else (2,) * count}",
         )
     return tuple(listed)
-
-
-def missing_name(
-    namespace: str, name: str, known: Iterable[str], instead: Mapping[str, str] | None = None
-) -> Exception:
-    """What a module's `__getattr__` raises for a name it does not have.
-
-    Capitalised names are classes of Keras: an UnsupportedError, which `from ... import` shows as it is.
-    Others are looked for by Python and its tools (`hasattr`): an AttributeError.
-    `instead` says what to use for some of them.
-    """
-    fix = (instead or {}).get(name)
-    if not name[:1].isupper() and fix is None:
-        return AttributeError(f"{namespace} has no attribute {name!r}")
-    return UnsupportedError(
-        f"{namespace}.{name} is not supported",
-        where=namespace,
-        got=name,
-        wanted="a supported name",
-        fix=fix or did_you_mean(name, known),
-    )

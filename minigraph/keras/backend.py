@@ -15,12 +15,12 @@ import numpy as np
 from minigraph import ops
 from minigraph.autodiff import gradients as _gradients
 from minigraph.dtypes import as_dtype
-from minigraph.errors import UnsupportedError
+from minigraph.errors import UnsupportedError, missing_name
 from minigraph.graph import current_graph
 from minigraph.keras import losses, naming
 from minigraph.keras import random as keras_random
 from minigraph.keras.activations import elu, hard_sigmoid, relu, sigmoid, softmax, softplus, softsign, tanh
-from minigraph.keras.arguments import missing_name, refuse_unsupported
+from minigraph.keras.arguments import refuse_unsupported
 from minigraph.keras.config import epsilon, floatx, set_epsilon, set_floatx
 from minigraph.keras.symbolic import KerasTensor
 from minigraph.ops import (

@@ -179,8 +179,8 @@ def as_array(value: Any, where: str) -> np.ndarray:
             where=where,
             got=f"dtype {array.dtype}",
             wanted="numbers of one dtype",
-            fix="encode text and categories as numbers, and make rows equally "
-            "long; then np.array(data, dtype='float32')",
+            fix="encode text and categories as numbers (keras.preprocessing.text.Tokenizer), and make rows "
+            "equally long (keras.utils.pad_sequences); then np.array(data, dtype='float32')",
         )
     if array.dtype.kind == "f":
         array = array.astype(config.floatx(), copy=False)
@@ -363,3 +363,32 @@ def split(data: ArrayData, fraction: float, where: str) -> tuple[ArrayData, Arra
         ArrayData(pack_like(data.nest, [a[:first] for a in data.arrays]), where),
         ArrayData(pack_like(data.nest, [a[first:] for a in data.arrays]), where),
     )
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step is given as `data`: (x, y, sample_weight) as far as there are any, and x alone as it is, or
+    as (x,) where it is itself a tuple or list.
+    """
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) from x, (x,), (x, y) or (x, y, sample_weight); None for what is missing.
+
+    Raises:
+        InvalidArgumentError: for more parts than three.
+    """
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if len(data) > 3:
+        raise InvalidArgumentError(
+            "a batch is x, (x, y) or (x, y, sample_weight)",
+            where="unpack_x_y_sample_weight",
+            got=f"{len(data)} parts",
+            wanted="at most 3",
+            fix="several inputs belong together in a tuple or dict: ((a, b), y)",
+        )
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigraph import image, ops
-from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
-from minigraph.keras.arguments import missing_name, one_of, refuse_unsupported
-from minigraph.keras.convolution import data_format_name
+from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError, missing_name
+from minigraph.keras.arguments import one_of, refuse_unsupported
+from minigraph.keras.convolution import channels_behind, data_format_name
 from minigraph.keras.layers.operation import drawable
 from minigraph.ops.dispatch import convert
+from minigraph.ops.projective import projective_transform
 from minigraph.tensor import Tensor
 
 #: Keras's methods that are computed here.
 INTERPOLATIONS = ("bilinear", "nearest")
+#: What `affine_transform` sees beyond the edges of an image.
+FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 
 
 def resize(images, size: Sequence[int], interpolation: str = "bilinear", antialias: bool = False,
@@ -91,8 +94,40 @@ def _with_aspect_ratio(x: Tensor, size: Sequence[int], pad: bool, fill_value: fl
     return image.crop_to_bounding_box(x, top, left, *sizes)
 
 
-__all__ = ["resize"]
+def affine_transform(images, transform, interpolation: str = "bilinear", fill_mode: str = "constant",
+                     fill_value: float = 0, data_format: str | None = None) -> Tensor:
+    """Images turned, moved, zoomed or sheared: output cell (w, h) shows the place (x, y) of the input,
+    x = (a0·w + a1·h + a2) / p, y = (b0·w + b1·h + b2) / p, p = c0·w + c1·h + 1.
 
+    Args:
+        images: [H,W,C] or [N,H,W,C]; with data_format "channels_first" [C,H,W] or [N,C,H,W].
+        transform: eight numbers (a0, a1, a2, b0, b1, b2, c0, c1), or [N, 8] with those of every image.
+        interpolation: "bilinear" or "nearest".
+        fill_mode: beyond the edges: "constant" (`fill_value`), "nearest" (the cell at the edge), "reflect"
+            (d c b a | a b c d | d c b a) or "wrap" (a b c d | a b c d | a b c d).
+
+    Places are computed in float32. The gradient is TensorFlow's: carried back by the inverse transform.
+    """
+    where = "keras.ops.image.affine_transform"
+    one_of(where, "interpolation", interpolation, INTERPOLATIONS)
+    one_of(where, "fill_mode", fill_mode, FILL_MODES)
+    x, numbers = convert(images, name="images"), ops.cast(convert(transform, name="transform"), "float32")
+    if len(x.shape) not in (3, 4) or len(numbers.shape) not in (1, 2):
+        raise ShapeError(f"{where}: wrong number of axes", where=where,
+                         got=f"images {tuple(x.shape)}, transform {tuple(numbers.shape)}",
+                         wanted="images [H,W,C] or [N,H,W,C], and transforms (8,) or (N, 8)",
+                         fix="grey images need a channel axis behind (x[..., None])")
+    if len(numbers.shape) == 1:
+        numbers = ops.expand_dims(numbers, 0)
+    batch = ops.expand_dims(x, 0) if len(x.shape) == 3 else x
+    found = channels_behind(where, ops.cast(batch, "float32"), data_format, lambda floats: (
+        projective_transform(floats, numbers, interpolation, fill_mode, fill_value)))
+    return ops.cast(found if len(x.shape) == 4 else ops.squeeze(found, [0]), x.dtype)
+
+
+__all__ = ["affine_transform", "resize"]
+
+affine_transform = drawable("image.affine_transform", affine_transform)
 resize = drawable("image.resize", resize)
 
 

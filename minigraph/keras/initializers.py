@@ -73,7 +73,9 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape, dtype=None):
-        return _filled(shape, self.value, dtype)
+        # Keras makes a float32 of a plain number first, also for float64.
+        value = float(np.float32(self.value)) if type(self.value) is float else self.value
+        return _filled(shape, value, dtype)
 
     def get_config(self):
         return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}

@@ -64,6 +64,13 @@ class InputSpec:
         self.allow_last_axis_squeeze, self.name, self.optional = allow_last_axis_squeeze, name, optional
 
 
+#: Arguments of older Keras, and what has taken their place.
+_OF_OLD = {
+    "batch_input_shape": "begin the model with keras.Input(batch_shape=(samples, ...))",
+    "time_major": "the order is samples, time steps, features: tf.transpose(x, [1, 0, 2]) makes it so",
+}
+
+
 class Layer:
     """Base of all layers (Keras's `keras.layers.Layer`).
 
@@ -98,7 +105,7 @@ class Layer:
             self._given_input_shape = (None, kwargs.pop("input_dim"))
         else:
             self._given_input_shape = None
-        refuse_unknown(type(self).__name__, kwargs, _arguments(type(self)))
+        refuse_unknown(type(self).__name__, kwargs, _arguments(type(self)), _OF_OLD)
         self._tracked: dict[str, Any] = {}
         self._own_weights: list[Variable] = []
         self.calls: list[LayerCall] = []
@@ -520,7 +527,9 @@ class Layer:
         tensors = [KerasTensor(s, self.dtype) for s in nested]
         specs = self._output_specs((tensors[0] if len(tensors) == 1 else tensors,), {})
         shapes = [tuple(leaf.shape) for leaf in flatten(specs)]
-        return shapes[0] if len(shapes) == 1 else shapes
+        if len(shapes) == 1:
+            return shapes[0]
+        return tuple(shapes) if isinstance(specs, tuple) else shapes
 
     # -- losses
     def add_loss(self, loss: Any) -> None:
@@ -595,29 +604,27 @@ class Layer:
         return sum(math.prod(v.shape) for v in self.weights)
 
     # -- where it stands in a model
-    def _one_call(self, what: str) -> LayerCall:
-        if len(self.calls) != 1:
+    def _first_call(self, what: str) -> LayerCall:
+        if not self.calls:
             raise InvalidArgumentError(
-                f"layer {self.name!r} has {'no' if not self.calls else 'more than one'} {what}",
+                f"layer {self.name!r} has no {what}",
                 where=f"layer {self.name!r}",
-                got=f"{len(self.calls)} calls",
-                wanted="a layer called once in a model",
-                fix="build the model with an Input"
-                if not self.calls
-                else "ask a tensor of the model instead",
+                got="0 calls",
+                wanted="a layer called in a model",
+                fix="build the model with an Input",
             )
         return self.calls[0]
 
     @property
     def input(self) -> Any:
-        """The KerasTensor it was called on."""
-        inputs = self._one_call("input").inputs
+        """The KerasTensor it was called on; for a layer called several times that of the first call."""
+        inputs = self._first_call("input").inputs
         return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self) -> Any:
-        """The KerasTensor it made."""
-        return self._one_call("output").structure
+        """The KerasTensor it made; for a layer called several times that of the first call."""
+        return self._first_call("output").structure
 
     @property
     def input_shape(self):

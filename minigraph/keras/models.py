@@ -11,9 +11,12 @@ from minigraph.errors import (
     InvalidArgumentError,
     ShapeError,
     UnknownNameError,
+    UnsupportedError,
     did_you_mean,
+    missing_name,
 )
 from minigraph.keras import model_config
+from minigraph.keras.arguments import refuse_unknown, refuse_unsupported
 from minigraph.keras.layer import Layer, _Call
 from minigraph.keras.layers.core import InputLayer
 from minigraph.keras.layers.operation import Operation
@@ -114,8 +117,11 @@ class Model(Trainer, Layer):
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def build(self, input_shape=None) -> None:
-        """Create the weights by calling the model once on symbolic inputs of this shape."""
-        if input_shape is not None:
+        """Create the weights by calling the model once on symbolic inputs of this shape.
+
+        A model without a `call`, which trains other models in its `train_step`, has none to create.
+        """
+        if input_shape is not None and type(self).call is not Layer.call:
             nest = (
                 [tuple(s) for s in input_shape]
                 if isinstance(input_shape[0], (tuple, list))
@@ -139,21 +145,40 @@ class Model(Trainer, Layer):
 
     def save(self, *args, **kwargs):
         """Saving whole models is not there yet."""
-        from minigraph.errors import UnsupportedError
+        raise self._not_yet("save")
 
-        raise UnsupportedError(
-            "model.save is not supported yet",
+    def save_weights(self, *args, **kwargs):
+        """Saving files of weights is not there yet."""
+        raise self._not_yet("save_weights")
+
+    def load_weights(self, *args, **kwargs):
+        """Loading files of weights is not there yet."""
+        raise self._not_yet("load_weights")
+
+    def to_json(self, *args, **kwargs):
+        """Writing models as JSON is not there yet."""
+        raise self._not_yet("to_json")
+
+    def export(self, *args, **kwargs):
+        """Exporting models is not there yet."""
+        raise self._not_yet("export")
+
+    def _not_yet(self, method: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"model.{method} is not supported yet",
             where=f"model {self.name!r}",
-            got="save()",
+            got=f"{method}()",
             wanted="get_weights() / set_weights()",
-            fix="numpy.savez('weights.npz', *model.get_weights()) keeps the weights",
+            fix="numpy.savez('weights.npz', *model.get_weights()) keeps the weights; "
+            "model.set_weights(list(numpy.load('weights.npz').values())) brings them back",
         )
-
-    save_weights = save
 
 
 class Functional(Model):
     """A model drawn between KerasTensors."""
+
+    #: Whether layers judge the sizes of the input, or all must be those that were drawn.
+    _takes_other_sizes = False
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs):
         Layer.__init__(self, name=name, **kwargs)
@@ -215,6 +240,17 @@ class Functional(Model):
 
     def call(self, inputs, training=None, mask=None):
         given = self._match_inputs(inputs)
+        if not self._takes_other_sizes:
+            self._check_sizes(given)
+            return self._call_layers(given, training, mask)
+        try:
+            return self._call_layers(given, training, mask)
+        except ShapeError:
+            # What the layer says is true, but the input is where to look.
+            self._check_sizes(given)
+            raise
+
+    def _call_layers(self, given: list[Any], training: Any, mask: Any) -> Any:
         for value, own in zip(given, flatten(mask) if has_mask(mask) else (), strict=False):
             if own is not None:
                 set_mask(value, own)
@@ -270,14 +306,18 @@ class Functional(Model):
             shape = tuple(value.shape)
         if len(shape) != len(wanted):
             self._does_not_fit(tensor, f"{len(shape)} axes, shape {shape}", f"{len(wanted)} axes")
-        for axis, (m, n) in enumerate(zip(wanted, shape, strict=True)):
-            if m is not None and n is not None and m != n:
-                self._does_not_fit(
-                    tensor, f"size {n} at axis {axis}, shape {shape}", f"size {m} at axis {axis}"
-                )
         if value.dtype.name != tensor.dtype:
             value = ops.cast(value, tensor.dtype)
         return value if value is given else keep_mask(value, given)
+
+    def _check_sizes(self, given: list[Any]) -> None:
+        for value, tensor in zip(given, self.inputs, strict=True):
+            shape = tuple(value.shape)
+            for axis, (m, n) in enumerate(zip(tensor.shape, shape, strict=True)):
+                if m is not None and n is not None and m != n:
+                    self._does_not_fit(
+                        tensor, f"size {n} at axis {axis}, shape {shape}", f"size {m} at axis {axis}"
+                    )
 
     def _does_not_fit(self, tensor: KerasTensor, got: str, wanted: str) -> None:
         shape = ", ".join(
@@ -413,6 +453,9 @@ class Sequential(Model):
             # Its own name is counted, as in Keras, and then not used.
             self._functional = Functional(start, x)
             self._functional.name = self.name
+            # As in Keras, whose Sequential leaves the sizes to its layers: a recurrent model that was trained
+            # on windows of one length predicts from another.
+            self._functional._takes_other_sizes = True
         self.built = True
 
     def build(self, input_shape=None) -> None:
@@ -504,4 +547,38 @@ def _is_drawn(args: tuple, kwargs: dict) -> bool:
     return any(isinstance(x, KerasTensor) for name in ("inputs", "outputs") for x in flatten(given[name]))
 
 
-__all__ = ["Functional", "Model", "Operation", "Sequential"]
+def clone_model(model: Model, input_tensors=None, clone_function=None, call_function=None,
+                recursive: bool = False, **kwargs) -> Model:
+    """A model of the same layers with new weights.
+
+    Args:
+        model: Sequential, or made with `Model(inputs, outputs)`.
+
+    Raises:
+        InvalidArgumentError: for a model with a `call` of its own, which only its class can make again.
+    """
+    where = "keras.models.clone_model"
+    refuse_unknown(where, kwargs, ("model",))
+    refuse_unsupported(where, input_tensors=(input_tensors, None), clone_function=(clone_function, None),
+                       call_function=(call_function, None), recursive=(recursive, False))
+    if not isinstance(model, (Functional, Sequential)):
+        raise InvalidArgumentError(
+            "clone_model needs a model drawn from layers", where=where, got=type(model).__name__,
+            wanted="a Sequential model, or Model(inputs, outputs)",
+            fix=f"make another one by calling {type(model).__name__}(...) again")
+    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    return type(model).from_config(model.get_config(), custom_objects=classes)
+
+
+__all__ = ["Functional", "Model", "Operation", "Sequential", "clone_model"]
+
+#: What TensorFlow and Keras have and what to use instead.
+_INSTEAD = {
+    "load_model": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
+    "save_model": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
+    "model_from_json": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
+}
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.models", name, __all__, _INSTEAD)

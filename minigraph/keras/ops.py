@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigraph import ops
-from minigraph.dtypes import as_dtype
-from minigraph.keras import config
+from minigraph.errors import missing_name
+from minigraph.keras import array_ops, config
 from minigraph.keras import image_ops as image  # noqa: F401 - keras.ops.image
 from minigraph.keras.activations import (
     elu,
@@ -32,7 +32,8 @@ from minigraph.keras.activations import (
     softsign,
     tanh,
 )
-from minigraph.keras.arguments import missing_name, refuse_unsupported
+from minigraph.keras.arguments import refuse_unsupported
+from minigraph.keras.array_ops import *  # noqa: F403
 from minigraph.keras.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from minigraph.keras.layers.operation import drawable
 from minigraph.keras.normalization import (
@@ -41,6 +42,7 @@ from minigraph.keras.normalization import (
     moments,
     rms_normalization,
 )
+from minigraph.keras.op_dtypes import floats, together
 from minigraph.keras.pooling import average_pool, max_pool
 from minigraph.ops import (
     ceil,
@@ -70,54 +72,25 @@ negative = ops.negative
 round = ops.round
 
 
-def _floats(x: Any) -> Tensor:
-    """x, integers and booleans as the default float type."""
-    x = convert(x, name="x")
-    return x if x.dtype.is_floating or x.dtype.is_complex else ops.cast(x, config.floatx())
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool)
-
-
-def _together(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    """Both of one dtype, the one that can hold both; Python numbers follow the tensor beside them."""
-    if _is_number(x) and not _is_number(y):
-        y, x = _together(y, x)
-        return x, y
-    x = convert(x, name="x")
-    if _is_number(y):
-        x = _floats(x) if isinstance(y, float) else x
-        return x, convert(y, x.dtype, name="y")
-    y = convert(y, name="y")
-    if x.dtype is y.dtype:
-        return x, y
-    if x.dtype.is_floating != y.dtype.is_floating:
-        common = x.dtype if x.dtype.is_floating else y.dtype
-    else:
-        common = as_dtype(np.result_type(x.dtype.numpy_dtype, y.dtype.numpy_dtype))
-    return ops.cast(x, common), ops.cast(y, common)
-
-
 def add(x1, x2):
     """x1 + x2"""
-    return ops.add(*_together(x1, x2))
+    return ops.add(*together(x1, x2))
 
 
 def subtract(x1, x2):
     """x1 − x2"""
-    return ops.subtract(*_together(x1, x2))
+    return ops.subtract(*together(x1, x2))
 
 
 def multiply(x1, x2):
     """x1 · x2"""
-    return ops.multiply(*_together(x1, x2))
+    return ops.multiply(*together(x1, x2))
 
 
 def divide(x1, x2):
     """x1 / x2, integers as floats"""
-    x1, x2 = _together(x1, x2)
-    return ops.divide(_floats(x1), _floats(x2))
+    x1, x2 = together(x1, x2)
+    return ops.divide(floats(x1), floats(x2))
 
 
 true_divide = divide
@@ -125,22 +98,22 @@ true_divide = divide
 
 def power(x1, x2):
     """x1 to the power x2"""
-    return ops.pow(*_together(x1, x2))
+    return ops.pow(*together(x1, x2))
 
 
 def maximum(x1, x2):
     """The larger of x1 and x2, element by element"""
-    return ops.maximum(*_together(x1, x2))
+    return ops.maximum(*together(x1, x2))
 
 
 def minimum(x1, x2):
     """The smaller of x1 and x2, element by element"""
-    return ops.minimum(*_together(x1, x2))
+    return ops.minimum(*together(x1, x2))
 
 
 def matmul(x1, x2):
     """Matrix product of the last two axes"""
-    return ops.matmul(*_together(x1, x2))
+    return ops.matmul(*together(x1, x2))
 
 
 def dot(x1, x2):
@@ -148,7 +121,7 @@ def dot(x1, x2):
 
     Shapes (…, K) · (K,) → (…); (…, K) · (K, N) → (…, N). Scalars multiply.
     """
-    x1, x2 = _together(x1, x2)
+    x1, x2 = together(x1, x2)
     if not x1.shape or not x2.shape:
         return ops.multiply(x1, x2)
     if len(x2.shape) == 1:
@@ -160,64 +133,64 @@ def dot(x1, x2):
 
 def equal(x1, x2):
     """x1 = x2, element by element"""
-    return ops.equal(*_together(x1, x2))
+    return ops.equal(*together(x1, x2))
 
 
 def not_equal(x1, x2):
     """x1 ≠ x2, element by element"""
-    return ops.not_equal(*_together(x1, x2))
+    return ops.not_equal(*together(x1, x2))
 
 
 def greater(x1, x2):
     """x1 > x2, element by element"""
-    return ops.greater(*_together(x1, x2))
+    return ops.greater(*together(x1, x2))
 
 
 def greater_equal(x1, x2):
     """x1 ≥ x2, element by element"""
-    return ops.greater_equal(*_together(x1, x2))
+    return ops.greater_equal(*together(x1, x2))
 
 
 def less(x1, x2):
     """x1 < x2, element by element"""
-    return ops.less(*_together(x1, x2))
+    return ops.less(*together(x1, x2))
 
 
 def less_equal(x1, x2):
     """x1 ≤ x2, element by element"""
-    return ops.less_equal(*_together(x1, x2))
+    return ops.less_equal(*together(x1, x2))
 
 
 def where(condition, x1=None, x2=None):
     """x1 where the condition holds, else x2; with the condition alone, the places where it holds"""
     if x1 is None and x2 is None:
         return ops.where(condition)
-    return ops.where(ops.cast(condition, "bool"), *_together(x1, x2))
+    return ops.where(ops.cast(condition, "bool"), *together(x1, x2))
 
 
 def isnan(x):
     """Whether each element is NaN"""
-    return ops.is_nan(_floats(x))
+    return ops.is_nan(floats(x))
 
 
 def isfinite(x):
     """Whether each element is neither infinite nor NaN"""
-    return ops.is_finite(_floats(x))
+    return ops.is_finite(floats(x))
 
 
 def mean(x, axis=None, keepdims: bool = False):
     """The mean over `axis` (all by default); of integers a float"""
-    return ops.reduce_mean(_floats(x), axis, keepdims)
+    return ops.reduce_mean(floats(x), axis, keepdims)
 
 
 def std(x, axis=None, keepdims: bool = False):
     """The standard deviation over `axis`"""
-    return ops.reduce_std(_floats(x), axis, keepdims)
+    return ops.reduce_std(floats(x), axis, keepdims)
 
 
 def var(x, axis=None, keepdims: bool = False):
     """The variance over `axis`"""
-    return ops.reduce_variance(_floats(x), axis, keepdims)
+    return ops.reduce_variance(floats(x), axis, keepdims)
 
 
 def _counts(x: Any) -> Tensor:
@@ -465,9 +438,10 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+__all__ += array_ops.__all__
 
 #: What needs or gives numbers, or makes a tensor of none.
-_NOT_DRAWN = ("convert_to_numpy", "convert_to_tensor", "ones", "shape", "zeros")
+_NOT_DRAWN = ("convert_to_numpy", "convert_to_tensor", "ones", "shape", "zeros", *array_ops.NOT_DRAWN)
 for _name in __all__:
     if _name not in _NOT_DRAWN:
         globals()[_name] = drawable(_name, globals()[_name])

@@ -15,7 +15,7 @@ import numpy as np
 
 from minigraph import ops
 from minigraph.dtypes import as_dtype
-from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
+from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, missing_name
 from minigraph.keras import config
 from minigraph.keras.arguments import refuse_unknown
 from minigraph.keras.naming import automatic_name
@@ -183,6 +183,11 @@ def dropout(inputs, rate: float, noise_shape: Sequence[int | None] | None = None
     return ops.stateless_dropout(inputs, rate, draw_seed(seed), noise_shape=noise_shape)
 
 
+def categorical(logits, num_samples: int, dtype="int32", seed=None) -> Tensor:
+    """`num_samples` class numbers for every row of logits (rows, classes), drawn by their probabilities."""
+    return ops.stateless_categorical(logits, num_samples, draw_seed(seed), dtype)
+
+
 def shuffle(x, axis: int = 0, seed=None) -> Tensor:
     """The slices of x along `axis` in random order."""
     x = convert(x, name="x")
@@ -196,3 +201,8 @@ def shuffle(x, axis: int = 0, seed=None) -> Tensor:
         )
     keys = ops.stateless_random_uniform([x.shape[axis]], draw_seed(seed))
     return ops.gather(x, ops.argsort(keys, stable=True), axis=axis)
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.random", name, ("SeedGenerator", "categorical", "dropout", "normal", "randint",
+                                              "shuffle", "truncated_normal", "uniform"))

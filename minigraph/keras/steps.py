@@ -175,9 +175,10 @@ def flat_logs(result: Any, kind: str, model_name: str) -> dict[str, Any]:
             fix="return {m.name: m.result() for m in self.metrics}",
         )
     flat: dict[str, Any] = {}
-    for name, value in result.items():
-        flat.update(value if isinstance(value, dict) else {name: value})
-    return {name: flat[name] for name in sorted(flat)}
+    # In Keras's order: what a dict holds stands where the dict's own name does.
+    for name, value in sorted(result.items()):
+        flat.update(dict(sorted(value.items())) if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def as_number(array: np.ndarray) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigraph.errors import InvalidArgumentError, MinigraphError, UnknownNameError, did_you_mean
+from minigraph.rich_import import import_rich
 
 
 def _size(count: int, bytes_each: int = 4) -> str:
@@ -69,6 +70,7 @@ def print_summary(
         print_fn: called with the text instead of printing it.
         layer_range: names (regular expressions) of the first and last layer to show.
     """
+    import_rich()
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -93,8 +95,9 @@ def print_summary(
         table.add_column(header, justify=side, width=size)
     layers = model._layers if hasattr(model, "_layer_calls") else model.layers
     for depth, layer in _rows(_range(layers, layer_range), expand_nested):
+        kind = getattr(layer, "kind", type(layer).__name__)
         row = [
-            escape(f"{'   ' * depth + '└ ' if depth else ''}{layer.name} ({type(layer).__name__})"),
+            escape(f"{'   ' * depth + '└ ' if depth else ''}{layer.name} ({kind})"),
             escape(_shape_text(layer)),
             _parameters(layer),
         ]
@@ -152,7 +155,7 @@ def _is_chain(model: Any) -> bool:
 def _connections(model: Any, layer: Any) -> str:
     names = [
         f"{x.call.layer.name}[{x.call.number}][{x.index}]"
-        for call in model._layer_calls
+        for call in sorted(model._layer_calls, key=lambda call: call.number)
         if call.layer is layer
         for x in call.inputs
     ]

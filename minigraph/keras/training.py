@@ -26,7 +26,16 @@ from minigraph.keras import metrics as metrics_module
 from minigraph.keras import optimizers as optimizers_module
 from minigraph.keras.callbacks import CallbackList
 from minigraph.keras.compiled import CompiledLoss, CompiledMetrics
-from minigraph.keras.data_adapter import ArrayData, BatchData, adapt, as_array, split, with_class_weights
+from minigraph.keras.data_adapter import (
+    ArrayData,
+    BatchData,
+    adapt,
+    as_array,
+    pack_x_y_sample_weight,
+    split,
+    unpack_x_y_sample_weight,
+    with_class_weights,
+)
 from minigraph.keras.loops import Loop
 from minigraph.keras.nan_report import Rewind, bad_data
 from minigraph.keras.shuffling import Passes
@@ -73,7 +82,7 @@ class Trainer(Layer):
             {
                 "train": self._traced_train_step,
                 "test": self._traced_test_step,
-                "predict": lambda data: self.predict_step(data),
+                "predict": lambda data: self.predict_step(pack_x_y_sample_weight(*data)),
             }
         )
         #: Where the learning rate comes from in the programs of `_steps`.
@@ -249,10 +258,10 @@ class Trainer(Layer):
 
     # -- tracing
     def _traced_train_step(self, data: Any) -> dict:
-        return flat_logs(self.train_step(data), "train", self.name)
+        return flat_logs(self.train_step(pack_x_y_sample_weight(*data)), "train", self.name)
 
     def _traced_test_step(self, data: Any) -> dict:
-        return flat_logs(self.test_step(data), "test", self.name)
+        return flat_logs(self.test_step(pack_x_y_sample_weight(*data)), "test", self.name)
 
     def trace_training_step(self, data: ArrayData) -> tuple[Graph, list]:
         """The graph of a training step on this batch, and its placeholders: what the stepper records."""
@@ -602,14 +611,6 @@ class Trainer(Layer):
         )
 
 
-def unpack_x_y_sample_weight(data: Any) -> tuple:
-    """(x, y, sample_weight) from x, (x,), (x, y) or (x, y, sample_weight); None for what is missing."""
-    if not isinstance(data, (tuple, list)):
-        return data, None, None
-    parts = (*data, None, None)
-    return parts[0], parts[1], parts[2]
-
-
 def _batch_size(x: Any) -> Tensor:
     """The number of samples of a batch, as a float32 weight for the running mean of the loss."""
     leaf = flatten(x)[0]
@@ -623,4 +624,4 @@ def _length(data: ArrayData | BatchData, batch: int) -> int | None:
     return data.batches(batch) if isinstance(data, ArrayData) else data.length
 
 
-__all__: Sequence[str] = ["Trainer", "unpack_x_y_sample_weight"]
+__all__: Sequence[str] = ["Trainer"]

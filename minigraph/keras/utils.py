@@ -9,14 +9,16 @@ import random as python_random
 import numpy as np
 
 from minigraph import ops
-from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError
+from minigraph.errors import DTypeError, IndexRangeError, InvalidArgumentError, missing_name
 from minigraph.keras import random
+from minigraph.keras.data_adapter import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from minigraph.keras.images.conversion import array_to_img, img_to_array, load_img, save_img
 from minigraph.keras.images.dataset import image_dataset_from_directory
 from minigraph.keras.progbar import Progbar
 from minigraph.keras.py_dataset import PyDataset, Sequence
 from minigraph.keras.sequences import pad_sequences
 from minigraph.keras.serialization import custom_object_scope, get_custom_objects, register_keras_serializable
+from minigraph.keras.time_series import timeseries_dataset_from_array
 from minigraph.tensor import Tensor
 
 CustomObjectScope = custom_object_scope
@@ -32,11 +34,14 @@ __all__ = [
     "img_to_array",
     "load_img",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "register_keras_serializable",
     "save_img",
     "set_random_seed",
+    "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 
 
@@ -148,3 +153,14 @@ def normalize(x, axis: int = -1, order: float = 2):
     x = np.asarray(x)
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     return x / np.where(norm == 0, 1, norm)
+
+#: What TensorFlow and Keras have and what to use instead.
+_INSTEAD = {
+    "plot_model": "model.summary() shows the layers and their connections",
+    "model_to_dot": "model.summary() shows the layers and their connections",
+    "get_file": "fetch the file with urllib.request and unpack it with tarfile or zipfile",
+}
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.utils", name, __all__, _INSTEAD)

@@ -4,12 +4,15 @@
 
 from types import ModuleType as _ModuleType
 
-from minigraph.ops import dataflow, generator, image, pooling
+from minigraph.ops import dataflow, generator, image, matrices, pooling, projective
 from minigraph.ops.activation import *  # noqa: F403
 from minigraph.ops.analysis import *  # noqa: F403
+from minigraph.ops.categorical import *  # noqa: F403
 from minigraph.ops.complex_numbers import *  # noqa: F403
 from minigraph.ops.cond import *  # noqa: F403
+from minigraph.ops.contraction import *  # noqa: F403
 from minigraph.ops.convolution_functions import *  # noqa: F403
+from minigraph.ops.counting import *  # noqa: F403
 from minigraph.ops.creation import *  # noqa: F403
 from minigraph.ops.custom_gradient import *  # noqa: F403
 from minigraph.ops.dropout import *  # noqa: F403
@@ -25,6 +28,7 @@ from minigraph.ops.pooling_functions import *  # noqa: F403
 from minigraph.ops.printing import *  # noqa: F403
 from minigraph.ops.random import *  # noqa: F403
 from minigraph.ops.reduce import *  # noqa: F403
+from minigraph.ops.scan import *  # noqa: F403
 from minigraph.ops.shape import *  # noqa: F403
 from minigraph.ops.slicing import *  # noqa: F403
 from minigraph.ops.softmax import *  # noqa: F403

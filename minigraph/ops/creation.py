@@ -29,6 +29,7 @@ from minigraph.ops.dispatch import apply1, convert, convert_pair, import_tensor
 from minigraph.ops.joining import concat
 from minigraph.ops.registry import OPS
 from minigraph.ops.shape import broadcast_to, expand_dims, reshape
+from minigraph.ops.state import identity
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 
@@ -212,6 +213,9 @@ def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None 
         value = _cast_array(value, dtype)
     hint = None if dtype_hint is None else as_dtype(dtype_hint)
     tensor = _own(convert(value, dtype, hint, name or "value"), value)
+    if hasattr(tensor, "slices"):
+        # From here on a gradient is a plain tensor, no longer a sum of slices; so it is in TensorFlow.
+        return identity(tensor)
     graph = current_graph()
     return tensor if graph is None else import_tensor(graph, tensor)
 

@@ -223,7 +223,9 @@ def _array(value: Any, dtype: DType | None, hint: DType | None, name: str) -> np
                          wanted="nested lists of equal lengths", fix="pad the rows to one length") from None
     if array.dtype.kind in "OUS":
         raise DTypeError(f"{name}: cannot convert {type(value).__name__} to a tensor", got=repr(value)[:80],
-                         wanted="numbers or booleans", fix="convert it to numbers first")
+                         wanted="numbers or booleans",
+                         fix="work on text in Python: keras.preprocessing.text.Tokenizer numbers words"
+                         if array.dtype.kind in "US" else "convert it to numbers first")
     if isinstance(value, (np.ndarray, np.generic)):
         found = as_dtype(array.dtype)
     elif array.dtype.kind == "f":

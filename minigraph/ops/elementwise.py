@@ -17,6 +17,7 @@ from kernels.reference import elementwise as reference
 from minigraph.dtypes import as_dtype, bool_, float32, float64
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError
 from minigraph.ops.dispatch import apply1, convert, convert_pair
+from minigraph.ops.indexed_slices import map_slices
 from minigraph.ops.registry import Op
 from minigraph.ops.state import strides
 from minigraph.spec import broadcast_shapes, describe, spec_of
@@ -801,13 +802,15 @@ def _where_true(condition: Tensor) -> Tensor:
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """min(max(t, clip_value_min), clip_value_max); the gradient passes where t lies within the bounds.
 
+    Of a gradient of looked-up rows each row is clipped by itself (TensorFlow's IndexedSlices).
+
     Raises:
         ShapeError: bounds that are larger than t.
     """
     t = convert(t, name="t")
     bounds = [convert(clip_value_min, dtype=t.dtype, name="clip_value_min"),
               convert(clip_value_max, dtype=t.dtype, name="clip_value_max")]
-    return apply1("clip_by_value", [t, *bounds], None, name)
+    return map_slices(lambda x: apply1("clip_by_value", [x, *bounds], None, name), t)
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:

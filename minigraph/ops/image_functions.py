@@ -21,9 +21,9 @@ from minigraph.ops.image import resized
 from minigraph.tensor import Tensor
 
 __all__ = ["ResizeMethod", "adjust_brightness", "adjust_contrast", "central_crop", "convert_image_dtype",
-           "crop_to_bounding_box", "flip_left_right", "flip_up_down", "grayscale_to_rgb",
-           "pad_to_bounding_box", "per_image_standardization", "resize", "rgb_to_grayscale", "rot90",
-           "transpose"]
+           "crop_to_bounding_box", "flip_left_right", "flip_up_down", "grayscale_to_rgb", "image_gradients",
+           "pad_to_bounding_box", "per_image_standardization", "psnr", "resize", "resize_with_crop_or_pad",
+           "resize_with_pad", "rgb_to_grayscale", "rot90", "total_variation", "transpose"]
 
 
 class ResizeMethod:
@@ -63,7 +63,7 @@ def resize(images, size, method: str = ResizeMethod.BILINEAR, preserve_aspect_ra
     if antialias:
         raise UnsupportedError("resize: antialias is not supported", where="op resize", got="antialias=True",
                                wanted="antialias=False", fix="leave antialias out")
-    x = _images(images, "resize")
+    x = as_images(images, "resize")
     size = _size(size)
     if preserve_aspect_ratio:
         size = _largest_inside(x, size)
@@ -105,23 +105,23 @@ def _largest_inside(x: Tensor, size: list) -> list[int]:
 
 def flip_left_right(image) -> Tensor:
     """Images mirrored: the first column becomes the last."""
-    return ops.reverse(_images(image, "flip_left_right"), [-2])
+    return ops.reverse(as_images(image, "flip_left_right"), [-2])
 
 
 def flip_up_down(image) -> Tensor:
     """Images upside down: the first row becomes the last."""
-    return ops.reverse(_images(image, "flip_up_down"), [-3])
+    return ops.reverse(as_images(image, "flip_up_down"), [-3])
 
 
 def transpose(image, name: str | None = None) -> Tensor:
     """Images with rows and columns exchanged."""
-    x = _images(image, "transpose")
+    x = as_images(image, "transpose")
     return ops.transpose(x, [0, 2, 1, 3] if len(x.shape) == 4 else [1, 0, 2], name=name or "transpose")
 
 
 def rot90(image, k: int = 1, name: str | None = None) -> Tensor:
     """Images turned by k · 90 degrees counter-clockwise."""
-    x, turns = _images(image, "rot90"), static_int(k, "rot90", "k") % 4
+    x, turns = as_images(image, "rot90"), static_int(k, "rot90", "k") % 4
     if turns == 0:
         return ops.identity(x, name=name)
     if turns == 2:
@@ -141,7 +141,7 @@ def central_crop(image, central_fraction: float) -> Tensor:
                                    where="op central_crop", got=f"central_fraction={central_fraction!r}",
                                    wanted="a number, 0 < central_fraction <= 1",
                                    fix="0.5 keeps half of the height and half of the width")
-    x = _images(image, "central_crop")
+    x = as_images(image, "central_crop")
     height, width = _known_sizes(x, "central_crop")
     top, left = (int((n - n * float(central_fraction)) / 2) for n in (height, width))
     return crop_to_bounding_box(x, top, left, height - 2 * top, width - 2 * left)
@@ -155,7 +155,7 @@ def crop_to_bounding_box(image, offset_height: int, offset_width: int, target_he
         ShapeError: where the images have no such cells.
     """
     op = "crop_to_bounding_box"
-    x = _images(image, op)
+    x = as_images(image, op)
     box = _box(op, offset_height, offset_width, target_height, target_width)
     for axis, (offset, target) in zip((-3, -2), box, strict=True):
         size, letter = x.shape[axis], "HW"[axis + 3]
@@ -178,7 +178,7 @@ def pad_to_bounding_box(image, offset_height: int, offset_width: int, target_hei
         ShapeError: where the images do not fit into the new size.
     """
     op = "pad_to_bounding_box"
-    x = _images(image, op)
+    x = as_images(image, op)
     pairs = []
     for letter, size, (offset, target) in zip(
             "HW", _known_sizes(x, op), _box(op, offset_height, offset_width, target_height, target_width),
@@ -238,7 +238,7 @@ def _largest(dtype) -> int:
     return int(np.iinfo(dtype.numpy_dtype).max)
 
 
-def _in_floats(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+def in_floats(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     """`change` of images, in float32 as TensorFlow does it; whole numbers as 0 to 1, and back."""
     if x.dtype in (float16, float32):
         return change(x)
@@ -248,7 +248,7 @@ def _in_floats(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
 def adjust_brightness(image, delta) -> Tensor:
     """image + delta; delta is a share of the full range for whole-number images."""
     x = convert(image, name="image")
-    return _in_floats(x, lambda light: light + ops.cast(delta, light.dtype))
+    return in_floats(x, lambda light: light + ops.cast(delta, light.dtype))
 
 
 def adjust_contrast(images, contrast_factor) -> Tensor:
@@ -256,7 +256,7 @@ def adjust_contrast(images, contrast_factor) -> Tensor:
     def stretch(x: Tensor) -> Tensor:
         mean = ops.reduce_mean(x, axis=(-3, -2), keepdims=True)
         return (x - mean) * ops.cast(contrast_factor, x.dtype) + mean
-    return _in_floats(_images(images, "adjust_contrast"), stretch)
+    return in_floats(as_images(images, "adjust_contrast"), stretch)
 
 
 def rgb_to_grayscale(images, name: str | None = None) -> Tensor:
@@ -287,7 +287,7 @@ def per_image_standardization(image) -> Tensor:
 
     Sizes must be known while a graph is built.
     """
-    x = _images(image, "per_image_standardization")
+    x = as_images(image, "per_image_standardization")
     x = x if x.dtype is float16 else ops.cast(x, float32)
     height, width = _known_sizes(x, "per_image_standardization")
     mean = ops.reduce_mean(x, axis=(-3, -2, -1), keepdims=True)
@@ -296,9 +296,87 @@ def per_image_standardization(image) -> Tensor:
     return (x - mean) / ops.maximum(deviation, least)
 
 
+# ------------------------------------------------------------------------------------------- to one size
+
+def resize_with_crop_or_pad(image, target_height: int, target_width: int) -> Tensor:
+    """The middle of images, or images in the middle of zeros, of target_height rows and target_width columns.
+
+    Nothing is scaled. Sizes must be known while a graph is built.
+    """
+    op = "resize_with_crop_or_pad"
+    x = as_images(image, op)
+    sizes = list(zip(_known_sizes(x, op), _targets(op, target_height, target_width), strict=True))
+    tops = [max((size - target) // 2, 0) for size, target in sizes]
+    kept = [min(size, target) for size, target in sizes]
+    around = [max((target - size) // 2, 0) for size, target in sizes]
+    x = crop_to_bounding_box(x, tops[0], tops[1], kept[0], kept[1])
+    return pad_to_bounding_box(x, around[0], around[1], target_height, target_width)
+
+
+def resize_with_pad(image, target_height: int, target_width: int, method: str = ResizeMethod.BILINEAR,
+                    antialias: bool = False) -> Tensor:
+    """Images made as large as fits, without stretching them, in the middle of zeros.
+
+    Sizes must be known while a graph is built. `method` and `antialias` as of `resize`.
+    """
+    op = "resize_with_pad"
+    x = as_images(image, op)
+    targets = _targets(op, target_height, target_width)
+    single = np.float32
+    sizes = [single(n) for n in _known_sizes(x, op)]
+    ratio = max(size / single(target) for size, target in zip(sizes, targets, strict=True))
+    scaled = [size / ratio for size in sizes]
+    around = [max(int(np.floor((single(target) - size) / single(2))), 0)
+              for size, target in zip(scaled, targets, strict=True)]
+    x = resize(x, [int(np.floor(size)) for size in scaled], method, antialias=antialias)
+    return pad_to_bounding_box(x, around[0], around[1], *targets)
+
+
+def _targets(op: str, height: Any, width: Any) -> tuple[int, int]:
+    for name, value in (("target_height", height), ("target_width", width)):
+        if is_symbolic(value) or int(value) < 1:
+            raise InvalidArgumentError(f"{op}: {name} must be a number above 0", where=f"op {op}",
+                                       got=f"{name}={value!r}", wanted="a whole number of at least 1",
+                                       fix=f"{name}=224")
+    return int(height), int(width)
+
+
+# ------------------------------------------------------------------------------------------- comparing cells
+
+def image_gradients(image) -> tuple[Tensor, Tensor]:
+    """How much larger the next row's, and the next column's, cell is: (dy, dx) of images [N,H,W,C]; 0 at the
+    end.
+    """
+    x = as_images(image, "image_gradients")
+    if len(x.shape) != 4:
+        raise ShapeError("image_gradients: wrong number of axes", where="op image_gradients",
+                         got=repr(x.spec), wanted="4 axes [N,H,W,C]",
+                         fix="one image needs a batch axis in front (x[None])")
+    return (ops.pad(x[:, 1:] - x[:, :-1], [[0, 0], [0, 1], [0, 0], [0, 0]]),
+            ops.pad(x[:, :, 1:] - x[:, :, :-1], [[0, 0], [0, 0], [0, 1], [0, 0]]))
+
+
+def total_variation(images, name: str | None = None) -> Tensor:
+    """The sum of the differences, without sign, of cells next to each other: a number for each image."""
+    x = as_images(images, "total_variation")
+    axes = [-3, -2, -1]
+    return ops.add(ops.reduce_sum(ops.abs(x[..., 1:, :, :] - x[..., :-1, :, :]), axes),
+                   ops.reduce_sum(ops.abs(x[..., :, 1:, :] - x[..., :, :-1, :]), axes), name=name)
+
+
+def psnr(a, b, max_val: float, name: str | None = None) -> Tensor:
+    """Peak signal to noise of each image, decibel: 20 log₁₀ max_val − 10 log₁₀ (mean squared difference)."""
+    top = convert_image_dtype(ops.cast(max_val, convert(a).dtype), float32)
+    a, b = (convert_image_dtype(x, float32) for x in (a, b))
+    mean = ops.reduce_mean(ops.squared_difference(a, b), [-3, -2, -1])
+    ten = float(np.float32(np.log(10.0)))
+    return ops.subtract(20 * ops.log(top) / ten, 10 / ten * ops.log(mean), name=name)
+
+
 # ------------------------------------------------------------------------------------------------ checks
 
-def _images(image: Any, op: str) -> Tensor:
+def as_images(image: Any, op: str) -> Tensor:
+    """A tensor [H,W,C] or [N,H,W,C]; a ShapeError for any other."""
     x = convert(image, name="images")
     if len(x.shape) not in (3, 4):
         raise ShapeError(f"{op}: wrong number of axes", where=f"op {op}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random as python_random
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
@@ -224,6 +225,12 @@ def eager_seeds(op_seed: int | None) -> tuple[int, int]:
 def graph_seeds(graph: Graph) -> tuple[int, int] | None:
     """(graph seed, op seed) of the next draw in a graph; None where nothing was seeded."""
     return _op_seeds(None, graph)
+
+
+def place_in_graph(graph: Graph, op_seed: int | None) -> Callable[[], Tensor]:
+    """A function that gives the place in a stream where a draw made in `graph` now begins."""
+    seeds = _op_seeds(op_seed, graph) or unpredictable()
+    return lambda: _triple(*seeds, 0)
 
 
 def _graph_seed(graph: Graph) -> int | None:

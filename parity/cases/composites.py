@@ -80,6 +80,9 @@ def _control_flow() -> list[Case]:
         # Lowered, what the rounds keep for the way back must have one size, also in the branch not taken.
         Case("while_loop", _branching_loop, (uniform(0.7, 1.3, 4),), "a branch inside", sums=True,
              static=True),
+        Case("scan", _recurrent, (normal(4, 2, 3), normal(3, 5), normal(5, 5, scale=0.4)), sums=True),
+        Case("foldl", lambda tf, x: tf.foldl(lambda a, b: a * b + b, x), (uniform(0.7, 1.3, 5),)),
+        Case("foldr", lambda tf, x: tf.foldr(lambda a, b: a * b + b, x), (uniform(0.7, 1.3, 5),)),
         *(Case("cond", _looping_branch, (numbers(switch), uniform(0.7, 1.3, 4)), f"a loop inside, {way}",
                wrt=(1,)) for way, switch in both),
         Case("while", _python_while, (fixed(4, "int32"), uniform(0.7, 1.3, 4)), python=True,
@@ -90,6 +93,11 @@ def _control_flow() -> list[Case]:
         Case("custom_gradient", _custom, (normal(5),)),
         Case("custom_gradient", _clipped, (normal(5, scale=3),), "clipped", second=False),
     ]
+
+
+def _recurrent(tf, x, w, u):
+    start = tf.zeros_like(x[0] @ w)
+    return tf.scan(lambda h, now: tf.tanh(now @ w + h @ u), x, initializer=start)
 
 
 def _cond(tf, switch, x):

@@ -5,8 +5,11 @@ TensorFlow computes most of these in float32 whatever the dtype, so they are dra
 
 from __future__ import annotations
 
+import numpy as np
+
 from parity.case import Case, call
-from parity.draw import integers, normal, single, uniform
+from parity.draw import Floats, integers, normal, single, uniform
+from parity.libraries import keras_of
 
 SIZES = {"up": (5, 7), "twice": (6, 8), "down": (2, 3), "across": (7, 2), "same": (3, 4), "one": (1, 1)}
 
@@ -83,4 +86,61 @@ def _composed() -> list[Case]:
     return found
 
 
-CASES = [*_resizing(), *_composed()]
+def _coloured() -> list[Case]:
+    """Colours whose largest and smallest parts stay apart, so that hue has a slope."""
+    colours = single(Floats(lambda rng: rng.permuted(
+        np.linspace(0.1, 0.9, 40)[:, None] * np.array([0.5, 0.7, 1.0]), axis=1).reshape(2, 4, 5, 3)))
+    whole = (integers(0, 256, 2, 4, 5, 3, dtype="uint8"),)
+    no_gradient = "TensorFlow has no gradient of it"
+    return [
+        Case("image.rgb_to_hsv", call("image.rgb_to_hsv"), (colours,), sums=True, second=False),
+        Case("image.hsv_to_rgb", call("image.hsv_to_rgb"), (colours,), sums=True, flat=no_gradient),
+        Case("image.adjust_saturation", call("image.adjust_saturation", saturation_factor=0.5), (colours,),
+             sums=True, flat=no_gradient),
+        Case("image.adjust_hue", call("image.adjust_hue", delta=0.2), (colours,), sums=True,
+             flat=no_gradient),
+        Case("image.adjust_gamma", call("image.adjust_gamma", gamma=0.5, gain=2), (colours,)),
+        Case("image.adjust_gamma", call("image.adjust_gamma", gamma=2.0), whole, "uint8", flat="integers",
+             edge=True),
+    ]
+
+
+def _fitted() -> list[Case]:
+    stack, one = (single(normal(2, 6, 4, 3)),), (single(normal(1, 6, 4, 3)),)
+    found = []
+    for label, size in (("wider", (5, 9)), ("lower", (3, 3)), ("larger", (9, 9))):
+        box = {"target_height": size[0], "target_width": size[1]}
+        found += [
+            Case("image.resize_with_crop_or_pad", call("image.resize_with_crop_or_pad", **box), stack, label,
+                 sums=True, static=True, edge=label == "larger"),
+            Case("image.resize_with_pad", call("image.resize_with_pad", **box), stack, label, sums=True,
+                 static=True, second=False, edge=label == "larger"),
+        ]
+    return [
+        *found,
+        Case("image.total_variation", call("image.total_variation"), stack, sums=True, second=False),
+        Case("image.image_gradients", lambda tf, x: list(tf.image.image_gradients(x)), stack, sums=True,
+             static=True, second=False),
+        Case("image.psnr", lambda tf, a, b: tf.image.psnr(a, b, 1.0), one + (single(normal(1, 6, 4, 3)),),
+             sums=True),
+    ]
+
+
+def _transformed() -> list[Case]:
+    """TensorFlow's gradient carries back by the inverse; it needs transforms that can be inverted."""
+    turned = np.float32([[0.83, -0.57, 1.13, 0.61, 0.79, -0.31, 0, 0],
+                         [1.19, 0.11, -0.53, 0.02, 0.91, 0.73, 0.01, 0.02]])
+
+    def run(fill_mode, interpolation):
+        def transform(tf, x):
+            return keras_of(tf).ops.image.affine_transform(x, turned, interpolation, fill_mode, 0.25)
+        return transform
+    # The slack: the two libraries round the numbers of the inverse differently.
+    return [
+        Case("keras.ops.image.affine_transform", run(mode, how), (single(normal(2, 5, 6, 3)),),
+             f"{how}, {mode}", sums=True, second=False, slack=24, edge=mode in ("wrap", "nearest"))
+        for mode in ("constant", "nearest", "reflect", "wrap") for how in ("bilinear", "nearest")
+    ]
+
+
+CASES = [*_resizing(), *_composed(), *_coloured(), *_fitted(), *_transformed()]

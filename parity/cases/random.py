@@ -63,6 +63,17 @@ CASES = [
         lambda tf, s: tf.random.stateless_truncated_normal((17, 5), s, dtype="float64"),
         "float64",
     ),
+    *(
+        Case(
+            "random.stateless_categorical",
+            lambda tf, x, s: tf.random.stateless_categorical(x, 9, s),
+            (fixed(NUMBERS[:4], dtype), fixed([1, 2], "int64")),
+            dtype,
+            flat=FLAT,
+            static=True,
+        )
+        for dtype in ("float32", "float64")
+    ),
     # The mask depends on the dtype, so float64 is a case of its own and no truth for float32.
     *(
         Case(

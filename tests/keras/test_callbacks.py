@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from minigraph import keras as ours
 from minigraph.errors import InvalidArgumentError, NumericError, UnknownNameError, UnsupportedError
 from minigraph.keras import callbacks, metrics, optimizers
 from minigraph.keras.callbacks.base import overrides, python_numbers
@@ -336,3 +337,17 @@ def test_an_error_of_a_schedule_is_its_own():
     with pytest.raises(TypeError, match="from inside"), warnings.catch_warnings():
         warnings.simplefilter("error")
         train(callbacks, callbacks.LearningRateScheduler(broken), Model(optimizers.SGD(0.1)))
+
+
+def test_hooks_may_call_their_arguments_what_they_like():
+    seen = []
+
+    class Own(callbacks.Callback):
+        def on_epoch_end(self, number, numbers):
+            seen.append((number, sorted(numbers)))
+    model = ours.Sequential([ours.Input((2,)), ours.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    short = callbacks.LambdaCallback(
+        on_epoch_begin=lambda e, l: seen.append((e, l)), on_train_end=lambda _: seen.append("end"))
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=1, verbose=0, callbacks=[Own(), short])
+    assert seen == [(0, {}), (0, ["loss"]), "end"]

@@ -44,7 +44,7 @@ def test_embedding(ids, dtype):
 @pytest.mark.parity
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam", "RMSprop"])
 def test_training_an_embedding(optimizer):
-    # The regularizer makes TensorFlow's gradient a whole table too (see `Embedding`).
+    # The regularizer makes TensorFlow's gradient a whole table, which is no sum of rows.
     def script(keras, tf):
         model = keras.Sequential([
             keras.layers.Embedding(5, 3, embeddings_initializer="glorot_uniform",
@@ -55,6 +55,61 @@ def test_training_an_embedding(optimizer):
         model.compile(getattr(keras.optimizers, optimizer)(0.05), "mse")
         losses = [float(model.train_on_batch(IDS, IDS[:, :1].astype("float32"))) for _ in range(20)]
         return [losses, model.get_weights(), weights_of(model)]
+
+    same(script, rtol=5e-5)
+
+
+LOOPS = ["eager", "function", "gradients from a function"]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("optimizer", ["Adam", "RMSprop", "Adamax", "Nadam", "Adadelta"])
+def test_words_that_occur_more_than_once_in_a_loop_of_ones_own(optimizer, loop):
+    def script(keras, tf):
+        table = tf.Variable(np.linspace(-1, 1, 10).reshape(5, 2).astype("float32"))
+        method = getattr(keras.optimizers, optimizer)(0.05)
+        method.build([table])
+
+        def slopes(ids):
+            with tf.GradientTape() as tape:
+                y = tf.reduce_mean(tf.gather(table, ids), axis=1)
+                loss = tf.reduce_sum(tf.square(y - 0.5))
+            return tape.gradient(loss, [table])
+
+        def step(ids):
+            method.apply_gradients(zip(slopes(ids), [table], strict=True))
+
+        if loop == "function":
+            step = tf.function(step)
+        elif loop != "eager":
+            slopes = tf.function(slopes)
+        tables = []
+        for i in range(6):
+            step(tf.constant(np.roll(IDS, i, axis=1)[: 1 + i % 3]))
+            tables.append(table.numpy())
+        return tables
+
+    same(script)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("clip", [{}, {"clipnorm": 0.02}, {"clipvalue": 0.01}, {"global_clipnorm": 0.05}])
+def test_training_an_embedding_that_is_looked_at_twice(clip):
+    """Words of two inputs, of int32 and int64, count as those of one."""
+
+    def script(keras, tf):
+        layers = keras.layers
+        inputs = [keras.Input((4,), dtype=kind) for kind in ("int32", "int64")]
+        table = layers.Embedding(5, 3, mask_zero=True)
+        means = [layers.GlobalAveragePooling1D()(table(x)) for x in inputs]
+        model = keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(means)))
+        model.compile(keras.optimizers.Adam(0.05, **clip), "mse")
+        words = IDS + np.array([[0], [0], [2]])
+        given = [words.astype("int32"), words[::-1]]
+        model.fit(given, words[:, :1].astype("float32"), batch_size=2, epochs=10, shuffle=False, verbose=0)
+        assert np.isfinite(model.get_weights()[0]).all()
+        return [model.predict(given, verbose=0), model.get_weights()]
 
     same(script, rtol=5e-5)
 

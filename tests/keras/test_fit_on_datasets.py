@@ -216,3 +216,52 @@ def test_batches_are_not_copied():
     tensor = next(iter(dataset(50)))[0]
     assert BatchData([(tensor, tensor)], "test")._batch((tensor, tensor))[0].ctypes.data == tensor.address
     np.testing.assert_array_equal(x, X)
+
+
+def shuffled(tf):
+    tf.random.set_seed(1)
+    data = np.ones((12, 2), "float32"), np.arange(12, dtype="float32")
+    return tf.data.Dataset.from_tensor_slices(data).shuffle(12, seed=3)
+
+
+ORDERS = {
+    "batches": lambda tf: shuffled(tf).batch(2),
+    "unbatched": lambda tf: shuffled(tf).batch(3).unbatch().batch(2),
+    "kept": lambda tf: shuffled(tf).cache().batch(2),
+    "twice over": lambda tf: shuffled(tf).repeat(2).batch(3),
+    "joined": lambda tf: shuffled(tf).concatenate(shuffled(tf)).batch(4),
+    "side by side": lambda tf: tf.data.Dataset.zip(
+        (shuffled(tf).map(lambda x, y: x), shuffled(tf).map(lambda x, y: y))
+    ).batch(3),
+    "chosen": lambda tf: shuffled(tf).filter(lambda x, y: y > 3).batch(2),
+    "windows": lambda tf: shuffled(tf).window(2).flat_map(
+        lambda x, y: tf.data.Dataset.zip((x.batch(2), y.batch(2)))
+    ),
+    "shuffled twice": lambda tf: shuffled(tf).shuffle(3, seed=1).batch(3),
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("case", ORDERS)
+def test_epochs_see_samples_in_kerases_order(case):
+    tensorflow = pytest.importorskip("tensorflow")
+    found = []
+    for library in (tf, tensorflow):
+        seen: list[float] = []
+
+        class First(library.keras.losses.Loss):
+            def call(self, y_true, y_pred, library=library):
+                return library.reduce_sum(y_pred) * 0.0 + y_true[0]
+
+        class Note(library.keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None, seen=seen):
+                seen.append(float(logs["loss"]) * (batch + 1))
+
+        layers = library.keras.layers
+        model = library.keras.Sequential([library.keras.Input((2,)), layers.Dense(1)])
+        model.compile("sgd", First())
+        source = ORDERS[case](library)
+        for _ in range(2):
+            model.fit(source, epochs=2, verbose=0, callbacks=[Note()])
+        found.append([*seen, *(float(y[0]) for _, y in source)])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4)

@@ -93,6 +93,8 @@ def test_constants():
     assert np.asarray(initializers.Zeros()((2, 2))).tolist() == [[0, 0], [0, 0]]
     assert np.asarray(initializers.Ones()((2,), dtype="int32")).dtype == np.int32
     assert np.asarray(initializers.Constant([1.0, 2.0])((2, 2))).tolist() == [[1, 2], [1, 2]]
+    # As in Keras, a plain number is a float32 first.
+    assert float(initializers.Constant(0.1)((), dtype="float64")) == float(np.float32(0.1))
     assert np.asarray(initializers.Identity(gain=2)((2, 3))).tolist() == [[2, 0, 0], [0, 2, 0]]
     with pytest.raises(ShapeError, match="Identity cannot fill this shape"):
         initializers.Identity()((3,))

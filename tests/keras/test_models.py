@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minigraph import keras as ours
+from minigraph.errors import InvalidArgumentError, UnsupportedError
 from tests.keras.side_by_side import same, weights_of
 from tests.keras.small_data import R, X, Y, classifier, two_in_two_out
 
@@ -319,3 +320,32 @@ def test_functions_of_keras_ops_draw():
         return model.predict([X, X], verbose=0), x.shape, y.shape, names, layers
 
     same(script)
+
+
+def test_clones_have_the_layers_and_weights_of_their_own():
+    class Twice(ours.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    inputs = ours.Input((3,))
+    drawn = ours.Model(inputs, Twice()(ours.layers.Dense(2, name="first")(inputs)) + 1)
+    for model in (drawn, ours.Sequential([ours.Input((3,)), ours.layers.Dense(2, name="first"), Twice()])):
+        clone = ours.models.clone_model(model)
+        assert [layer.name for layer in clone.layers] == [layer.name for layer in model.layers]
+        assert not np.array_equal(clone.get_weights()[0], model.get_weights()[0])
+        clone.set_weights(model.get_weights())
+        x = np.ones((2, 3), "float32")
+        np.testing.assert_array_equal(clone.predict(x, verbose=0), model.predict(x, verbose=0))
+
+    class Own(ours.Model):
+        def call(self, x):
+            return x
+    with pytest.raises(InvalidArgumentError, match="clone_model needs a model drawn from layers"):
+        ours.models.clone_model(Own())
+
+
+@pytest.mark.parametrize("method", ["save", "save_weights", "load_weights", "to_json", "export"])
+def test_what_saves_says_that_it_is_not_there_yet(method):
+    model = ours.Sequential([ours.Input((3,)), ours.layers.Dense(2)])
+    with pytest.raises(UnsupportedError, match=rf"model\.{method} is not supported yet[\s\S]*set_weights"):
+        getattr(model, method)("model.keras")

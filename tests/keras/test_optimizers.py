@@ -250,3 +250,25 @@ def test_default_arguments_of_every_optimizer_are_accepted_by_name():
         optimizers.Adam(
             use_ema=False, ema_momentum=0.99, loss_scale_factor=None, gradient_accumulation_steps=None
         )
+
+
+@pytest.mark.parity
+def test_an_optimizer_written_for_keras():
+    from tests.keras.side_by_side import same
+
+    def script(keras, tf):
+        class Momentum(keras.optimizers.Optimizer):
+            def build(self, variables):
+                super().build(variables)
+                self.moments = [self.add_variable_from_reference(v, name="m") for v in variables]
+
+            def update_step(self, gradient, variable, learning_rate):
+                moment = self.moments[self._get_variable_index(variable)]
+                moment.assign(0.9 * moment + gradient)
+                variable.assign_sub(tf.cast(learning_rate, variable.dtype) * moment)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.Dense(1)])
+        model.compile(Momentum(learning_rate=0.1), "mse")
+        x = np.linspace(0, 1, 16).reshape(8, 2).astype("float32")
+        return model.fit(x, x[:, :1], batch_size=4, epochs=3, verbose=0, shuffle=False).history
+
+    same(script)

@@ -6,6 +6,7 @@ import pytest
 import minigraph as tf
 from minigraph import keras
 from minigraph.errors import (
+    DTypeError,
     FailedPreconditionError,
     InvalidArgumentError,
     ShapeError,
@@ -187,7 +188,7 @@ def test_a_layer_on_the_last_output_only():
 
 
 @pytest.mark.parametrize("x, got", [
-    (X[:, :3], "size 3 at axis 1"), (X[..., :3], "size 3 at axis 2"), (X[0], "2 axes, shape (5, 4)"),
+    (X[..., :3], "size 3 at axis 2"), (X[0], "2 axes, shape (5, 4)"),
     (X.transpose(0, 2, 1), "size 4 at axis 1")])
 def test_data_that_is_no_sequence_of_the_model(x, got):
     for use in (lambda model: model.predict(x, verbose=0),
@@ -195,6 +196,23 @@ def test_data_that_is_no_sequence_of_the_model(x, got):
         with pytest.raises(ShapeError) as error:
             use(compiled(layers.GRU(2)))
         assert "the data does not fit the model's input" in words(error) and got in words(error)
+
+
+def test_a_sequential_model_takes_sequences_of_another_length_and_a_functional_one_does_not():
+    model = compiled(layers.GRU(2))
+    np.testing.assert_array_equal(model.predict(X[:, :3], verbose=0), model.layers[0](X[:, :3]))
+    model.fit(X[:, :3], np.ones((len(X), 2)), verbose=0)
+    strict = keras.Model(model.input, model.output)
+    with pytest.raises(ShapeError) as error:
+        strict.predict(X[:, :3], verbose=0)
+    assert "the data does not fit the model's input" in words(error) and "size 3 at axis 1" in words(error)
+
+
+def test_a_model_built_by_its_first_batch_predicts_from_other_lengths():
+    model = keras.Sequential([layers.Embedding(9, 3), layers.SimpleRNN(2, return_sequences=True)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((2, 6), int), np.ones((2, 6, 2)), verbose=0)
+    assert model.predict(np.ones((1, 4), int), verbose=0).shape == (1, 4, 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -303,3 +321,35 @@ def test_states_of_a_cell_that_do_not_fit():
 def test_a_layer_is_no_cell():
     with pytest.raises(InvalidArgumentError, match="needs a cell, not a layer of all time steps"):
         layers.RNN(layers.LSTM(2))
+
+
+@pytest.mark.parametrize(("make", "wanted"), [
+    (lambda: layers.LSTM(2, batch_input_shape=(1, 3, 1)), "keras.Input(batch_shape=(samples, ...))"),
+    (lambda: layers.GRU(2, time_major=True), "the order is samples, time steps, features"),
+    (lambda: layers.TextVectorization(), "keras.preprocessing.text.Tokenizer"),
+    (lambda: layers.StringLookup(), "keras.preprocessing.text.Tokenizer"),
+    (lambda: layers.ConvLSTM2D(2, 3), "TimeDistributed(Conv2D)"),
+    (lambda: tf.constant(["a", "b"]), "keras.preprocessing.text.Tokenizer numbers words"),
+    (lambda: tf.data.Dataset.from_tensor_slices(["a", "b"]), "keras.preprocessing.text.Tokenizer"),
+    (lambda: tf.lookup, "a Python dict numbers words"),
+    (lambda: tf.TensorArray, "tf.scan and tf.map_fn"),
+])
+def test_what_is_not_there_says_what_is(make, wanted):
+    with pytest.raises((UnknownNameError, UnsupportedError, DTypeError)) as error:
+        make()
+    assert wanted in words(error)
+
+
+def test_a_model_of_one_layers_first_output():
+    a, b = keras.Input((None, 3)), keras.Input((None, 3))
+    shared = layers.GRU(2)
+    first, second = shared(a), shared(b)
+    model = keras.Model([a, b], layers.Subtract()([first, second]))
+    assert model.layers[2].output is first and model.layers[2].input is a
+    reader = keras.Model(a, shared.output)
+    np.testing.assert_array_equal(reader.predict(X[..., :3], verbose=0), shared(X[..., :3]))
+
+
+def test_an_input_layer_takes_older_kerases_names():
+    assert layers.InputLayer(input_shape=[None, 1]).batch_shape == (None, None, 1)
+    assert layers.InputLayer(batch_input_shape=[2, None, 1]).batch_shape == (2, None, 1)

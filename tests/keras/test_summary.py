@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -82,6 +84,12 @@ def compiled(keras):
     return model
 
 
+def functions(keras):
+    inputs = keras.Input((4, 4, 1))
+    x = keras.ops.mean(inputs[:, :2] / 2 - 1, axis=(1, 2))
+    return keras.Model(inputs, keras.layers.Dense(2)(x))
+
+
 def text(make, keras, arguments):
     keras.backend.clear_session()
     out = io.StringIO()
@@ -106,6 +114,7 @@ def text(make, keras, arguments):
         (nested, {"expand_nested": True, "show_trainable": True}),
         (unbuilt, {}),
         (subclassed, {}),
+        (functions, {}),
         (compiled, {}),
     ],
     ids=lambda value: getattr(value, "__name__", "-".join(value) if isinstance(value, dict) else None),
@@ -128,3 +137,18 @@ def test_bad_arguments_are_named():
         model.summary(layer_range=["densse", "dense_1"])
     with pytest.raises(ValueError, match="no room for the columns"):
         model.summary(line_length=8)
+
+
+def test_a_summary_leaves_the_random_numbers_alone():
+    # In a process of its own: only the first import of what draws the table could touch them.
+    script = (
+        "import random\n"
+        "from minigraph import keras\n"
+        "keras.utils.set_random_seed(1)\n"
+        "model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])\n"
+        "before = random.getstate()\n"
+        "model.summary()\n"
+        "keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0)]).summary()\n"
+        "assert random.getstate() == before\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minigraph import keras as ours
+from minigraph.errors import InvalidArgumentError
 from minigraph.keras.steps import Step
 from tests.keras.side_by_side import same, weights_of
 from tests.keras.small_data import ONE_HOT, X2, R, X, Y, classifier, two_in_two_out
@@ -720,3 +721,76 @@ def test_single_batches():
         return [*results, alone, [type(v).__name__ for v in alone]]
 
     same(script)
+
+
+@pytest.mark.parity
+def test_models_that_train_others_and_data_without_targets():
+    # A generative adversarial network as Keras's own example writes it: no `call`, x alone as `data`.
+    def script(keras, tf):
+        layers = keras.layers
+
+        class GAN(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.generator = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh")])
+                self.critic = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+                self.loss_tracker = keras.metrics.Mean(name="critic_loss")
+                self.seeds = keras.random.SeedGenerator(1337)
+
+            def compile(self, rate):
+                super().compile()
+                self.own = [keras.optimizers.SGD(rate), keras.optimizers.SGD(rate)]
+
+            @property
+            def metrics(self):
+                return [self.loss_tracker]
+
+            def train_step(self, data):
+                assert not isinstance(data, tuple)
+                rows = tf.shape(data)[0]
+                noise = keras.random.uniform((rows, 3), seed=self.seeds)
+                both = tf.concat([self.generator(noise), data], axis=0)
+                labels = tf.concat([tf.ones((rows, 1)), tf.zeros((rows, 1))], axis=0)
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean(tf.square(self.critic(both) - labels))
+                weights = self.critic.trainable_weights
+                self.own[0].apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+                with tf.GradientTape() as tape:
+                    fooled = tf.reduce_mean(tf.square(self.critic(self.generator(noise))))
+                weights = self.generator.trainable_weights
+                self.own[1].apply_gradients(zip(tape.gradient(fooled, weights), weights, strict=True))
+                self.loss_tracker.update_state(loss)
+                return {"critic_loss": self.loss_tracker.result(), "a": fooled}
+        model = GAN()
+        model.compile(0.1)
+        x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+        histories = [model.fit(x, batch_size=4, epochs=2, verbose=0, shuffle=False).history,
+                     model.fit(tf.data.Dataset.from_tensor_slices(x).batch(4), epochs=1, verbose=0).history]
+        return [{key: history[key] for key in sorted(history)} for history in histories]
+
+    same(script, rtol=2e-5)
+
+
+@pytest.mark.parity
+def test_a_step_that_takes_its_data_apart():
+    def script(keras, tf):
+        class Squared(keras.Model):
+            def train_step(self, data):
+                x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True), sample_weight=weight)
+                self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+                return {"loss": loss, "weighted": 0.0 if weight is None else 1.0}
+        inputs = keras.Input((2,))
+        model = Squared(inputs, keras.layers.Dense(1)(inputs))
+        model.compile("sgd", "mse")
+        x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+        batches = (x,), ([x, x],), (x, y), (x, y, x)
+        packed = [keras.utils.pack_x_y_sample_weight(*parts) for parts in batches]
+        return {"plain": model.fit(x, y, verbose=0).history,
+                "weighted": model.fit(x, y, sample_weight=y[:, 0], verbose=0).history,
+                "parts": [len(p) if isinstance(p, tuple) else "x itself" for p in packed]}
+
+    same(script)
+    with pytest.raises(InvalidArgumentError, match=r"a batch is x, \(x, y\) or"):
+        ours.utils.unpack_x_y_sample_weight((1, 2, 3, 4))

@@ -142,3 +142,48 @@ def test_errors_say_what_where_and_what_to_do(call, error, texts):
         call()
     for text in (*texts, "where:", "got:", "wanted:", "fix:"):
         assert text in str(caught.value)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shape", [(6, 7, 3), (3, 6, 7, 3)])
+def test_random_changes_are_tensorflows(shape, tf):
+    light = np.random.default_rng(0).random(shape).astype("float32")
+    whole = (light * 255).astype("uint8")
+    changes = {
+        "flip_left_right": (), "flip_up_down": (), "brightness": (0.2,), "contrast": (0.3, 0.8),
+        "saturation": (0.5, 1.5), "hue": (0.2,), "crop": ((*shape[:-3], 4, 5, 3),)}
+
+    def changed(library):
+        found = {}
+        for name, arguments in changes.items():
+            for pictures in (light, whole):
+                library.random.set_seed(5)
+                random = getattr(library.image, f"random_{name}")
+                stateless = getattr(library.image, f"stateless_random_{name}")
+                found[name, pictures.dtype.name] = [
+                    *(np.asarray(random(pictures, *arguments, seed=seed)) for seed in (2, 3, 4)),
+                    np.asarray(stateless(pictures, *arguments, seed=(1, 2)))]
+        return found
+    wanted = changed(tf)
+    for key, images in changed(mg).items():
+        for got, wanted_image in zip(images, wanted[key], strict=True):
+            assert got.dtype == wanted_image.dtype, key
+            # Hue and saturation are rounded once more or less in another order.
+            slack = 1 if key[1] == "uint8" else 2e-6
+            np.testing.assert_allclose(got.astype("float64"), wanted_image, atol=slack, err_msg=str(key))
+
+
+@pytest.mark.parametrize(("run", "text"), [
+    (lambda: image.random_brightness(np.zeros((2, 2, 3)), -1), "max_delta cannot be -1"),
+    (lambda: image.random_hue(np.zeros((2, 2, 3)), 0.7), "at most 0.5"),
+    (lambda: image.random_contrast(np.zeros((2, 2, 3)), 2, 1), "lower must be below upper"),
+    (lambda: image.random_crop(np.zeros((2, 2, 3)), (3, 2, 3)), "the part does not fit"),
+    (lambda: image.adjust_hue(np.zeros((2, 2, 3)), 2), "delta must be from -1 to 1"),
+    (lambda: image.adjust_gamma(np.zeros((2, 2, 3)), -1), "gamma must be at least 0"),
+    (lambda: image.adjust_saturation(np.zeros((2, 2, 1)), 1), "must have 3 channels"),
+    (lambda: image.resize_with_pad(np.zeros((2, 2, 1)), 0, 3), "target_height must be a number above 0"),
+    (lambda: image.image_gradients(np.zeros((2, 2, 1))), "4 axes"),
+])
+def test_changes_that_cannot_be(run, text):
+    with pytest.raises(InvalidArgumentError, match=text):
+        run()

@@ -60,14 +60,14 @@ def _momentum(m, **extra):
 
 def _adam(m, amsgrad=False, **extra):
     means, variances, maxima = m.state(), m.state(), m.state() if amsgrad else ()
-    return lambda g: updates.adam_update(
-        g, m.parameters, means, variances, m.rate, m.iterations, maxima=maxima, **extra
+    return lambda g, squares=(): updates.adam_update(
+        g, m.parameters, means, variances, m.rate, m.iterations, maxima=maxima, squares=squares, **extra
     )
 
 
 def _rmsprop(m, momentum=0.0, centered=False, **extra):
     variances, velocities, averages = m.state(), m.state() if momentum else (), m.state() if centered else ()
-    return lambda g: updates.rmsprop_update(
+    return lambda g, squares=(): updates.rmsprop_update(
         g,
         m.parameters,
         variances,
@@ -76,13 +76,16 @@ def _rmsprop(m, momentum=0.0, centered=False, **extra):
         momentum=momentum,
         velocities=velocities,
         averages=averages,
+        squares=squares,
         **extra,
     )
 
 
 def _adagrad(m, **extra):
     accumulators = m.state(np.float32(0.1))
-    return lambda g: updates.adagrad_update(g, m.parameters, accumulators, m.rate, m.iterations, **extra)
+    return lambda g, squares=(): updates.adagrad_update(
+        g, m.parameters, accumulators, m.rate, m.iterations, squares=squares, **extra
+    )
 
 
 #: name -> (our step, how Keras makes the same optimizer)
@@ -128,14 +131,17 @@ def test_steps_equal_keras(keras, name, dtype):
         assert mine.numpy().size == 0 or np.abs(mine.numpy() - start).max() > 1e-3
 
 
-def graph_step(model, make):
-    """(placeholders for the gradients, the update's node)."""
+def graph_step(model, make, squared=False):
+    """(placeholders for the gradients, and for the first one's squares behind them; the update's node)."""
     step, graph = make(model), Graph("step")
     with graph.as_default():
         values = [
             graph.add(OPS["placeholder"], (), {}, [spec_of(p.shape, p.dtype)], "g").outputs[0]
-            for p in model.parameters
+            for p in [*model.parameters, *model.parameters[:squared]]
         ]
+        if squared:
+            *gradients, squares = values
+            return values, step(gradients, [squares, *[None] * (len(gradients) - 1)])
         return values, step(values)
 
 
@@ -169,6 +175,63 @@ def test_the_lowering_takes_the_same_steps(name):
         program.run(gradient)
     for mine in [*model.parameters, model.iterations]:
         np.testing.assert_allclose(mine.numpy(), lowered.variable(mine).numpy(), rtol=1e-12, atol=1e-14)
+
+
+#: The methods that average squares.
+SQUARING = [name for name in METHODS if name.startswith(("ada", "amsgrad", "rms"))]
+ROWS = np.array([2, 0, 2, 2, 1])
+
+
+def looked_up(seed, dtype):
+    """(rows, their sum in the places ROWS, the sum of their squares, gradients of the other parameters)."""
+    rows = np.random.default_rng(seed).normal(size=(len(ROWS), 4)).astype(dtype)
+    total, squares = np.zeros((2, 3, 4), dtype)
+    np.add.at(total, ROWS, rows)
+    np.add.at(squares, ROWS, np.square(rows))
+    return rows, total, squares, numbers(seed, dtype)[1:]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SQUARING)
+def test_steps_with_squares_of_rows_equal_keras(keras, name, dtype):
+    import tensorflow as tf
+
+    ours, theirs = METHODS[name]
+    model = Model(dtype)
+    step = ours(model)
+    variables = [keras.Variable(x, dtype=dtype) for x in numbers(0, dtype)]
+    optimizer = theirs(keras.optimizers)
+    for i in range(STEPS):
+        rows, total, squares, others = looked_up(i + 1, dtype)
+        step([total, *others], [squares, None, None, None])
+        optimizer.apply([tf.IndexedSlices(rows, ROWS, (3, 4)), *others], variables)
+    tolerance = 1e-6 if dtype == "float32" else 1e-12
+    # Where the squared average all but cancels the average of squares, rounding is divided by almost nothing.
+    tolerance *= 20 if "centered" in name else 1
+    for mine, wanted in zip(model.parameters, variables, strict=True):
+        assert np.isfinite(wanted.numpy()).all()
+        np.testing.assert_allclose(mine.numpy(), wanted.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", SQUARING)
+def test_a_program_and_the_lowering_take_squares(name):
+    pytest.importorskip("tensorflow")
+    eager, compiled = Model("float64"), Model("float64")
+    step = METHODS[name][0](eager)
+    values, node = graph_step(compiled, METHODS[name][0], squared=True)
+    program, lowered = compile_graph(node.graph, [], values, [node]), lower([], values, [node])
+    # One instruction for the parameters with squares, one for the others.
+    assert program.instruction_count == 3 + bool(node.attrs["decayed"])
+    for i in range(STEPS):
+        _, total, squares, others = looked_up(i + 1, "float64")
+        step([total, *others], [squares, None, None, None])
+        lowered(total, *others, squares)
+        program.run([total, *others, squares])
+    for one, other in zip(eager.parameters, compiled.parameters, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+        np.testing.assert_allclose(one.numpy(), lowered.variable(other).numpy(), rtol=1e-11, atol=1e-13)
 
 
 def test_only_the_chosen_parameters_decay():
@@ -227,6 +290,16 @@ def test_update_errors():
         updates.adagrad_update(
             [np.ones((2, 3), "float32")], [w], [Variable(np.ones(3, "float32"))], 0.1, iterations
         )
+    slot = [Variable(np.ones((2, 3), "float32"))]
+    for squares, error_class, text in (
+        ([np.ones(3, "float32")], ShapeError, r"a sum of squares of shape \(3,\)[\s\S]*shape \(2, 3\)"),
+        ([ops.cast(np.ones((2, 3)), "float64")], DTypeError, "a sum of squares does not have"),
+        ([None, None], InvalidArgumentError, "2 squares, 1 parameters"),
+    ):
+        with pytest.raises(error_class, match=text):
+            updates.adagrad_update(
+                [np.ones((2, 3), "float32")], [w], slot, 0.1, iterations, squares=squares
+            )
     with pytest.raises(DTypeError, match="step counter must be int64"):
         updates.sgd_update([np.ones((2, 3), "float32")], [w], (), 0.1, Variable(0))
     with pytest.raises(ShapeError, match="learning rate must be one number"):

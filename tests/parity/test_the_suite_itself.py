@@ -172,8 +172,10 @@ NO_CASE = {
     "broadcast_like", "reshape_like", "sum_to_shape_of", "broadcast_static_shape",  # minigraph's own helpers
     "get_item", "tensor_equals", "tensor_not_equals",  # operators, under "getitem" and "operators"
     "random_normal", "random_uniform", "random_shuffle", "truncated_normal", "dropout",  # streams: tests/ops
+    "categorical",  # a stream too
     "stateless_random_normal", "stateless_random_uniform",  # under tf.random
     "unique", "unique_with_counts",  # eager only: tests/ops
+    "is_tensor",  # says nothing about numbers: tests/ops
 }
 
 

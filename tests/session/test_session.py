@@ -354,6 +354,48 @@ def test_optimizers_fit_a_line(optimizer):
         assert sess.run([w, b]) == pytest.approx([3.0, -1.0], abs=0.1) and sess.run(step) == 200
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("clip", [None, "clip_by_global_norm", "clip_by_norm"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("GradientDescent", {}),
+        ("Momentum", {"momentum": 0.9}),
+        ("Momentum", {"momentum": 0.9, "use_nesterov": True}),
+        ("Adam", {}),
+        ("Adagrad", {}),
+        ("RMSProp", {}),
+        ("RMSProp", {"momentum": 0.5, "centered": True}),
+    ],
+)
+def test_optimizers_of_looked_up_rows(name, arguments, clip):
+    """TensorFlow 1 adds what came back to a row, and some of its optimizers let the other rows rest."""
+    tensorflow = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(0)
+    table, factors = rng.normal(size=(6, 3)).astype("float32"), rng.normal(size=(6, 4, 3)).astype("float32")
+
+    def run(library):
+        v1 = library.compat.v1
+        with library.Graph().as_default():
+            w = v1.Variable(table)
+            words, factor = v1.placeholder("int32", [4]), v1.placeholder("float32", [4, 3])
+            loss = library.reduce_sum(library.nn.embedding_lookup(w, words) * factor)
+            optimizer = getattr(v1.train, f"{name}Optimizer")(0.1, **arguments)
+            ((gradient, _),) = optimizer.compute_gradients(loss, [w])
+            if clip == "clip_by_global_norm":
+                (gradient,), _ = library.clip_by_global_norm([gradient], 0.5)
+            elif clip:
+                gradient = library.clip_by_norm(gradient, 0.5)
+            train = optimizer.apply_gradients([(gradient, w)])
+            with v1.Session() as sess:
+                sess.run(v1.global_variables_initializer())
+                for i, f in enumerate(factors):
+                    sess.run(train, {words: (np.array([1, 3, 1, 1]) + i) % 6, factor: f})
+                return sess.run(w)
+
+    np.testing.assert_allclose(run(mg), run(tensorflow), rtol=2e-5, atol=5e-6)
+
+
 def test_minimize_without_a_path_to_a_variable():
     tf.Variable(1.0, name="alone")
     with pytest.raises(UnconnectedError, match=r"no gradient for any variable[\s\S]*alone"):
@@ -402,8 +444,12 @@ def test_variables_without_a_seed_follow_the_graph_s(initializer):
 
 def test_an_initializer_s_own_seed_counts():
     a, b = _initial_values(7, initializer=tf.glorot_uniform_initializer(seed=3))
-    other, _ = _initial_values(8, initializer=tf.glorot_uniform_initializer(seed=3))
     np.testing.assert_array_equal(a, b)
+    # TensorFlow 1 draws from both seeds, Keras's initialisers from their own alone.
+    other, _ = _initial_values(8, initializer=tf.glorot_uniform_initializer(seed=3))
+    assert not np.array_equal(a, other)
+    kerases = mg.keras.initializers.GlorotUniform(seed=3)
+    a, other = (_initial_values(seed, initializer=kerases)[0] for seed in (7, 8))
     np.testing.assert_array_equal(a, other)
 
 
@@ -454,3 +500,27 @@ def test_sizes_that_only_a_run_knows_are_known_to_the_interpreter():
     with tf.Session() as sess:
         for value, wanted in zip(made, sess.run(made, {x: given}), strict=True):
             np.testing.assert_array_equal(known[id(value)].numpy(), wanted)
+
+
+def _initialised(tf):
+    """What TensorFlow 1's initialisers give after one graph seed, with seeds of their own and without."""
+    with tf.Graph().as_default():
+        tf.set_random_seed(1)
+        kinds = [
+            tf.random_normal_initializer(stddev=0.2, seed=4), tf.random_normal_initializer, None,
+            tf.random_uniform_initializer(-1, 1), tf.truncated_normal_initializer(stddev=0.1),
+            tf.glorot_uniform_initializer(), tf.glorot_normal_initializer(seed=2), tf.zeros_initializer,
+            tf.ones_initializer(), tf.constant_initializer(0.5),
+        ]
+        found = [tf.get_variable(f"v{i}", [3, 2], initializer=kind) for i, kind in enumerate(kinds)]
+        found.insert(4, tf.Variable(tf.random_uniform([2])))
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            return session.run(found)
+
+
+@pytest.mark.parity
+def test_initialisers_draw_what_tensorflow_1_draws():
+    theirs = _initialised(pytest.importorskip("tensorflow").compat.v1)
+    for ours, wanted in zip(_initialised(tf), theirs, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-6)

@@ -159,6 +159,38 @@ def test_an_optimizer_shows_before_and_after_with_the_gradient(dense_recording):
     assert "√(1 − 0.999^1)" in text
 
 
+@pytest.mark.parametrize("in_graph", [True, False])
+def test_an_optimizer_shows_the_squares_of_looked_up_rows(in_graph):
+    """Word 1 occurs twice: what Adam averages is g₁² + g₂², and the numbers shown say so."""
+    model = keras.Sequential(
+        [keras.layers.Embedding(3, 2, name="words"), keras.layers.GlobalAveragePooling1D()]
+    )
+    optimizer = keras.optimizers.Adam(0.01)
+    model.compile(optimizer, "mse")
+    x, y = np.array([[1, 1, 2, 0]]), np.ones((1, 2), np.float32)
+    model(x)
+    model.set_weights([np.zeros((3, 2))])
+    if in_graph:
+        recording = tf.record(model, x, y)
+    else:
+        with EagerRecorder("eager") as recorder:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(model(x) - y))
+            slopes = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply_gradients(zip(slopes, model.trainable_variables, strict=True))
+        recording = recorder.recording
+    (update,) = [e for e in recording.of_phase("update") if e.op == "adam_update"]
+    gradient, _, squares = (given.value for given in update.inputs)
+    # The loss's slope −1 at each of the means of four words, half of it at each of two numbers.
+    np.testing.assert_allclose(gradient, [[-0.25, -0.25], [-0.5, -0.5], [-0.25, -0.25]])
+    np.testing.assert_allclose(squares, [[0.0625, 0.0625], [0.125, 0.125], [0.0625, 0.0625]])
+    np.testing.assert_allclose(update.after[2].value, squares * 0.001, rtol=1e-4)
+    text = shown(recording, 120)
+    assert "g²: the gradient is a sum of looked-up rows; the squares of these rows are added" in text
+    assert f"g² of {update.node}" in text
+    assert "v[0, 0] = 0 + (0.0625 − 0)·(1 − 0.999) = 6.25e-05" in text
+
+
 def test_large_arrays_are_summed_up():
     recording = tf.record(lambda x: tf.reduce_sum(tf.matmul(x, x)), np.ones((100, 100), np.float32))
     text = shown(recording)

@@ -3,12 +3,12 @@
 Their pretrained weights are not part of minigraph.
 """
 
+from minigraph.errors import missing_name
 from minigraph.keras.applications import imagenet_utils, mobilenet, mobilenet_v2, resnet50, vgg16, vgg19
 from minigraph.keras.applications.mobilenet import MobileNet
 from minigraph.keras.applications.mobilenet_v2 import MobileNetV2
 from minigraph.keras.applications.vgg16 import VGG16
 from minigraph.keras.applications.vgg19 import VGG19
-from minigraph.keras.arguments import missing_name
 
 __all__ = [
     "MobileNet",

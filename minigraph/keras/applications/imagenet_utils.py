@@ -15,8 +15,14 @@ import numpy as np
 
 from minigraph import ops
 from minigraph.dtypes import as_dtype
-from minigraph.errors import DTypeError, FailedPreconditionError, InvalidArgumentError, ShapeError
-from minigraph.keras.arguments import missing_name, one_of
+from minigraph.errors import (
+    DTypeError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ShapeError,
+    missing_name,
+)
+from minigraph.keras.arguments import one_of
 from minigraph.keras.config import floatx
 from minigraph.keras.datasets.mnist import cache_folder
 from minigraph.keras.images.conversion import standard_data_format

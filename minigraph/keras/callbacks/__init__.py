@@ -1,6 +1,6 @@
 """Keras callbacks: code that runs at the beginnings and ends of training, epochs and batches."""
 
-from minigraph.keras.arguments import missing_name
+from minigraph.errors import missing_name
 from minigraph.keras.callbacks.base import Callback, CallbackList, History
 from minigraph.keras.callbacks.logging import CSVLogger, LambdaCallback, ProgbarLogger, TerminateOnNaN
 from minigraph.keras.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau

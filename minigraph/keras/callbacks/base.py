@@ -199,7 +199,7 @@ class CallbackList:
         # One dict for all: what one callback adds (a learning rate), the next one sees, as in Keras.
         numbers = python_numbers(logs)
         for callback in self.callbacks:
-            getattr(callback, hook)(*position, logs=numbers)
+            getattr(callback, hook)(*position, numbers)
 
     def on_train_begin(self, logs=None):
         self._call("on_train_begin", logs=logs)

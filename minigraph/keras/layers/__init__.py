@@ -1,7 +1,17 @@
 """Keras layers by name."""
 
-from minigraph.keras.arguments import missing_name
+from minigraph.errors import missing_name
 from minigraph.keras.layer import InputSpec, Layer
+from minigraph.keras.layers.attention import AdditiveAttention, Attention, Dot, dot
+from minigraph.keras.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from minigraph.keras.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -35,14 +45,30 @@ from minigraph.keras.layers.core import (
     Maximum,
     Minimum,
     Multiply,
+    PReLU,
     ReLU,
     Rescaling,
     Reshape,
     Softmax,
     Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
 )
 from minigraph.keras.layers.embedding import Embedding, Masking
 from minigraph.keras.layers.feature_normalization import Normalization
+from minigraph.keras.layers.noise import (
+    ActivityRegularization,
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from minigraph.keras.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -85,7 +111,11 @@ from minigraph.keras.layers.wrappers import Bidirectional, TimeDistributed, Wrap
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
+    "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -108,12 +138,15 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "ELU",
     "Embedding",
     "Flatten",
     "GRU",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -142,9 +175,17 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
     "RMSNormalization",
     "RNN",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -157,6 +198,8 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
@@ -166,8 +209,34 @@ __all__ = [
     "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]
 
 
+_NUMBER_WORDS = (
+    "number words with keras.preprocessing.text.Tokenizer (there are no tensors of strings), and make texts "
+    "equally long with keras.utils.pad_sequences"
+)
+#: What Keras has, or had, and what to use instead.
+_INSTEAD = {
+    "TextVectorization": _NUMBER_WORDS,
+    "StringLookup": _NUMBER_WORDS,
+    "IntegerLookup": "numpy.unique(x, return_inverse=True) numbers the values from 0",
+    "CategoryEncoding": "keras.utils.to_categorical, or tf.one_hot in a Lambda",
+    "MultiHeadAttention": "Attention is here; several heads are several of it on Dense projections",
+    "ConvLSTM1D": "convolve each step (TimeDistributed(Conv1D), Flatten) before an LSTM",
+    "ConvLSTM2D": "convolve each step (TimeDistributed(Conv2D), Flatten) before an LSTM",
+    "CuDNNLSTM": "LSTM is as fast as the machine allows",
+    "CuDNNGRU": "GRU is as fast as the machine allows",
+}
+
+
 def __getattr__(name: str):
-    raise missing_name("keras.layers", name, __all__)
+    raise missing_name("keras.layers", name, __all__, _INSTEAD)

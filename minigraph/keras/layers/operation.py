@@ -30,6 +30,11 @@ class Operation(Layer):
         super().__init__(name=name or automatic_name(function.rpartition(".")[2]), autocast=False)
         self.function, self.operands, self.arguments = function, list(operands), arguments
 
+    @property
+    def kind(self) -> str:
+        """The function as Keras names a class after it: "TrueDivide" of true_divide."""
+        return "".join(word.capitalize() for word in self.function.rpartition(".")[2].split("_"))
+
     def call(self, *inputs):
         from minigraph.keras import ops as keras_ops
 

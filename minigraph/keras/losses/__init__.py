@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigraph.errors import missing_name
 from minigraph.keras.losses.functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -45,10 +46,15 @@ __all__ = [
     "FUNCTIONS",
     "Hinge",
     "Huber",
+    "KLD",
     "KLDivergence",
     "LogCosh",
     "Loss",
     "LossFunctionWrapper",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
@@ -69,11 +75,18 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "poisson",
     "resolve",
     "serialize",
@@ -81,6 +94,14 @@ __all__ = [
     "squared_hinge",
     "tversky",
 ]
+
+# Keras's short names.
+KLD = kld = kullback_leibler_divergence = kl_divergence
+MAE = mae = mean_absolute_error
+MAPE = mape = mean_absolute_percentage_error
+MSE = mse = mean_squared_error
+MSLE = msle = mean_squared_logarithmic_error
+logcosh = log_cosh
 
 
 class _Configured(LossFunctionWrapper):
@@ -399,3 +420,7 @@ def resolve(
         return found
     name = identifier if isinstance(identifier, str) else object_name(found)
     return LossFunctionWrapper(found, name=name)
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.losses", name, __all__)

@@ -1,6 +1,6 @@
 """Keras metrics by name: objects that collect, and the functions behind them."""
 
-from minigraph.keras.arguments import missing_name
+from minigraph.errors import missing_name
 from minigraph.keras.losses.functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -79,8 +79,13 @@ __all__ = [
     "FalseNegatives",
     "FalsePositives",
     "Hinge",
+    "KLD",
     "KLDivergence",
     "LogCoshError",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
@@ -113,11 +118,18 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "poisson",
     "resolve",
     "serialize",
@@ -127,6 +139,14 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+
+# Keras's short names.
+KLD = kld = kullback_leibler_divergence = kl_divergence
+MAE = mae = mean_absolute_error
+MAPE = mape = mean_absolute_percentage_error
+MSE = mse = mean_squared_error
+MSLE = msle = mean_squared_logarithmic_error
+logcosh = log_cosh
 
 _CLASSES = [
     AUC,
