@@ -107,8 +107,12 @@ def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool
     def cut(grid: tuple[int, int, int]) -> tuple[int, int]:
         return _ceil(M, grid[1]), min(N, _round_up(_ceil(N, grid[2]), tile.columns))
 
-    # The first of the cheapest: sorting is stable, so the order of `_grids` breaks ties.
-    grid = min(_grids(parts), key=lambda g: _ceil(batch, g[0]) * _cost(*cut(g), K, trans_b, tile))
+    def moved(grid: tuple[int, int, int]) -> int:
+        """What all parts together read: every part of the columns all rows of a, and the other way round."""
+        return grid[2] * M * K + grid[1] * K * N
+
+    # The cheapest, of these the one that reads least, of these the first.
+    grid = min(_grids(parts), key=lambda g: (_ceil(batch, g[0]) * _cost(*cut(g), K, trans_b, tile), moved(g)))
     part_rows, part_columns = cut(grid)
 
     copy_b = trans_b or part_rows >= _ROWS_TO_COPY_B
