@@ -22,11 +22,10 @@ from math import gcd
 
 from kernels.gemm import matmul_calls
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, stream_mode, tile_shape
 from kernels.winograd import winograd_calls
 from kernels.winograd_filter_gradient import winograd_filter_gradient_calls
 
-_SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
 # A band of padded input stays in the second-level cache, and so does what of the filters meets it.
 _BAND_BYTES, _FILTER_BYTES = 256 << 10, 48 << 10
@@ -177,7 +176,7 @@ def _window_fields(windows: _Windows) -> dict[str, int]:
 
 def _x_touch(slot: int, get: Callable[[str], int], dtype: str, direct: bool) -> Touch:
     """The bytes of x that are read: all, or, where tiles read it directly, up to the last window's end."""
-    size, cells = _SIZE[dtype], get("batch") * get("height") * get("width")
+    size, cells = FLOAT_BYTES[dtype], get("batch") * get("height") * get("width")
     if direct:
         last = [get(f"first_{axis}") + (get(count) - 1) * get(f"stride_{axis}")
                 + max(0, get(f"tap_{count}") - 1) * get(f"step_{axis}")
@@ -190,7 +189,7 @@ def _x_touch(slot: int, get: Callable[[str], int], dtype: str, direct: bool) -> 
 
 def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
-    dtype, size = dtypes[0], _SIZE[dtypes[0]]
+    dtype, size = dtypes[0], FLOAT_BYTES[dtypes[0]]
     weights = get("w_origin") + get("planes") * get("run") * get("filters") * size
     last = (get("origin") + (get("batch") - 1) * get("out_image") + (get("rows") - 1) * get("out_row")
             + (get("columns") - 1) * get("out_pixel") + get("filters") * size)
@@ -410,7 +409,7 @@ def _band(windows: _Windows, size: int, direct: bool, most_rows: int, most_bytes
 
 def _suits_winograd(windows: _Windows, dtype: str) -> bool:
     """Whether the windows are plain 3×3, and in numbers that make fewer products outweigh the transforms."""
-    pixel = windows.filters * _SIZE[dtype]
+    pixel = windows.filters * FLOAT_BYTES[dtype]
     plain = (windows.taps == (3, 3) and windows.step == windows.stride == (1, 1) and windows.groups == 1
              and windows.out_pixel == pixel and windows.out_row == windows.columns * pixel
              and windows.origin == windows.w_origin == 0)
@@ -423,7 +422,7 @@ def _suits_winograd(windows: _Windows, dtype: str) -> bool:
 def _windows_calls(windows: _Windows, x, w, out, bias, scale, activation: str | None, dtype: str,
                    threads: int, scratch: Callable[[int], object]) -> list[Call]:
     """The calls that compute `windows`."""
-    size, tile = _SIZE[dtype], tile_shape(dtype)
+    size, tile = FLOAT_BYTES[dtype], tile_shape(dtype)
     if _suits_winograd(windows, dtype):
         streams = stream_mode(windows.batch * windows.out_image, windows.filters, dtype)
         return winograd_calls(x, w, out, bias, scale, windows.batch, windows.height, windows.width,
@@ -468,7 +467,7 @@ def _windows_calls(windows: _Windows, x, w, out, bias, scale, activation: str | 
 
 def _forward_windows(shape: ConvShape, dtype: str) -> _Windows:
     """The windows that a convolution's output cells are sums over."""
-    pixel = shape.filters * _SIZE[dtype]
+    pixel = shape.filters * FLOAT_BYTES[dtype]
     row = shape.out_width * pixel
     return _Windows(
         shape.batch, shape.height, shape.width, shape.channels, shape.groups, shape.filters, shape.out_height,
@@ -499,8 +498,8 @@ def _check(activation: str | None, dtype: str) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"conv2d kernel: activation {activation!r} is not one of {tuple(ACTIVATIONS)}; "
                          "apply it with an element-wise kernel instead")
-    if dtype not in _SIZE:
-        raise ValueError(f"conv2d kernel: dtype {dtype!r} is not one of {tuple(_SIZE)}; "
+    if dtype not in FLOAT_BYTES:
+        raise ValueError(f"conv2d kernel: dtype {dtype!r} is not one of {tuple(FLOAT_BYTES)}; "
                          "cast the operands first")
 
 
@@ -537,7 +536,7 @@ def phases(size: int, kernel_size: int, stride: int, dilation: int, padding: int
 
 def _turn_touches(block, dtypes) -> list[Touch]:
     w, out, _, kernel_columns, channels, filters, groups = block[:7]
-    size, dtype = _SIZE[dtypes[0]], dtypes[0]
+    size, dtype = FLOAT_BYTES[dtypes[0]], dtypes[0]
     tap_rows, tap_columns, first_row, first_column, row_step, column_step, origin = block[7:14]
     tap = channels * filters * size // groups
     reached = (first_row * kernel_columns + first_column + 1) * tap
@@ -588,7 +587,7 @@ def conv2d_input_gradient_calls(dy, w, dx, shape: ConvShape, dtype: str, threads
     `conv2d_calls`.
     """
     _check(None, dtype)
-    size = _SIZE[dtype]
+    size = FLOAT_BYTES[dtype]
     if shape.batch * shape.height * shape.width * shape.channels == 0:
         return []
     if shape.is_product:
@@ -629,7 +628,7 @@ _FILTER_SLOT = {name: slot for slot, name in enumerate(_FILTER_FIELDS.split())}
 
 def _filter_touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_FILTER_SLOT[name]]
-    dtype, size = dtypes[0], _SIZE[dtypes[0]]
+    dtype, size = dtypes[0], FLOAT_BYTES[dtypes[0]]
     pixels = get("batch") * get("rows") * get("columns")
     weights = get("planes") * get("run") * get("filters") * size
     scratch = get("shares") * get("output_parts") * _filter_part_bytes(get)
@@ -756,7 +755,7 @@ def conv2d_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thread
     from kernels.shape import fill_calls
 
     _check(None, dtype)
-    size, tile = _SIZE[dtype], tile_shape(dtype)
+    size, tile = FLOAT_BYTES[dtype], tile_shape(dtype)
     count = shape.depth * shape.filters
     if count == 0:
         return []

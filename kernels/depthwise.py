@@ -20,9 +20,8 @@ from kernels.conv import (
     phases,
 )
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, STREAM, stream_mode, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, stream_mode, tile_shape
 
-_SIZE = {"float32": 4, "float64": 8}
 # Multiply-adds that are worth waking another thread for.
 _PART_WORK = 1 << 15
 # The filter gradient is summed in so many shares of the rows, where there is work for them.
@@ -37,7 +36,7 @@ _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
-    size, dtype = _SIZE[dtypes[0]], dtypes[0]
+    size, dtype = FLOAT_BYTES[dtypes[0]], dtypes[0]
     channels = get("channels") * size
     last = (get("origin") + (get("batch") - 1) * get("out_image") + (get("rows") - 1) * get("out_row")
             + (get("columns") - 1) * get("out_pixel") + channels)
@@ -177,11 +176,11 @@ def depthwise_calls(x, w, out, bias, shape: ConvShape, activation: str | None, d
     x is [N, H, W, C], w [KH, KW, C, M], out [N, OH, OW, C * M]; `shape` has C * M filters in C groups.
     Otherwise as `conv2d_calls`.
     """
-    if shape.filters != shape.channels or activation not in ACTIVATIONS or dtype not in _SIZE:
+    if shape.filters != shape.channels or activation not in ACTIVATIONS or dtype not in FLOAT_BYTES:
         return conv2d_calls(x, w, out, bias, shape, activation, dtype, threads, scratch, scale)
     if shape.pixels * shape.channels == 0:
         return []
-    pixel = shape.channels * _SIZE[dtype]
+    pixel = shape.channels * FLOAT_BYTES[dtype]
     steps = (shape.out_height * shape.out_width * pixel, shape.out_width * pixel, pixel)
     kernel_size = (shape.kernel_height, shape.kernel_width)
     return [_call(x, w, out, bias, scale, shape.batch, shape.height, shape.width, shape.channels,
@@ -193,11 +192,11 @@ def depthwise_calls(x, w, out, bias, shape: ConvShape, activation: str | None, d
 def depthwise_input_gradient_calls(dy, w, dx, shape: ConvShape, dtype: str, threads: int,
                                    scratch: Callable[[int], object]) -> list[Call]:
     """Calls that compute dx [N, H, W, C], the gradient by the input; as `conv2d_input_gradient_calls`."""
-    if shape.filters != shape.channels or dtype not in _SIZE:
+    if shape.filters != shape.channels or dtype not in FLOAT_BYTES:
         return conv2d_input_gradient_calls(dy, w, dx, shape, dtype, threads, scratch)
     if shape.batch * shape.height * shape.width * shape.channels == 0:
         return []
-    pixel = shape.channels * _SIZE[dtype]
+    pixel = shape.channels * FLOAT_BYTES[dtype]
     row = shape.width * pixel
     stride_rows, stride_columns = shape.stride
     calls = []
@@ -220,7 +219,7 @@ _FILTER_SLOT = {name: slot for slot, name in enumerate(_FILTER_FIELDS.split())}
 
 def _filter_touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_FILTER_SLOT[name]]
-    dtype, channels = dtypes[0], get("channels") * _SIZE[dtypes[0]]
+    dtype, channels = dtypes[0], get("channels") * FLOAT_BYTES[dtypes[0]]
     return [Touch(0, get("batch") * get("height") * get("width") * channels, dtype=dtype),
             Touch(1, get("batch") * get("rows") * get("columns") * channels, dtype=dtype),
             Touch(2, get("shares") * get("tap_rows") * get("tap_columns") * channels, writes=True,
@@ -317,11 +316,11 @@ def depthwise_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thr
     from kernels.reduce import reduce_calls
 
     count = shape.taps * shape.channels
-    if shape.filters != shape.channels or dtype not in _SIZE or shape.pixels == 0 or count == 0:
+    if shape.filters != shape.channels or dtype not in FLOAT_BYTES or shape.pixels == 0 or count == 0:
         return conv2d_filter_gradient_calls(x, dy, dw, shape, dtype, threads, scratch)
     lines = shape.batch * shape.out_height
     shares = max(1, min(_SHARES, lines, lines * shape.out_width * count // _PART_WORK))
-    target = dw if shares == 1 else scratch(shares * count * _SIZE[dtype])
+    target = dw if shares == 1 else scratch(shares * count * FLOAT_BYTES[dtype])
     parts = min(threads, shares)
     block = [x, dy, target, scratch(parts * 8), shape.batch, shape.height, shape.width, shape.channels,
              shape.out_height, shape.out_width, shape.kernel_height, shape.kernel_width, *shape.dilation,

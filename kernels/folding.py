@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from kernels.bits import float_bits
 from kernels.jit import Call, Touch, kernel
-
-_SIZE = {"float32": 4, "float64": 8}
+from kernels.tiles import FLOAT_BYTES
 
 
 def _touches(block, dtypes) -> list[Touch]:
-    size = block[7] * _SIZE[dtypes[0]]
+    size = block[7] * FLOAT_BYTES[dtypes[0]]
     reads = [Touch(slot, size, dtype=dtypes[0]) for slot in range(5) if slot < 4 or block[4]]
     return [*reads, *(Touch(slot, size, writes=True, dtype=dtypes[0]) for slot in (5, 6))]
 

@@ -7,8 +7,8 @@ file does not know about batches or tiles; `kernels.gemm` chooses between the tw
 from __future__ import annotations
 
 from kernels.jit import Call, Touch, kernel
+from kernels.tiles import FLOAT_BYTES
 
-_SIZE = {"float32": 4, "float64": 8}
 # Results that stay in the first-level cache while rows of the matrix are added to them.
 _BLOCK = 2048
 # Parts begin at multiples of this, so that every result is computed by the same instructions in any part.
@@ -19,7 +19,7 @@ _PART_WORK = 1 << 16
 
 def _touches(block, dtypes) -> list[Touch]:
     matrix, vector, out, bias, N, K, by_rows, bias_step, relu = range(9)
-    size, dtype = _SIZE[dtypes[0]], dtypes[0]
+    size, dtype = FLOAT_BYTES[dtypes[0]], dtypes[0]
     touches = [Touch(matrix, block[N] * block[K] * size, dtype=dtype),
                Touch(vector, block[K] * size, dtype=dtype),
                Touch(out, block[N] * size, writes=True, dtype=dtype)]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-_SIZE = {"float32": 4, "float64": 8}
+#: Bytes of a number, of the dtypes that tiles are made of.
+FLOAT_BYTES = {"float32": 4, "float64": 8}
 _LINE = 64
 
 #: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that;
@@ -49,7 +50,7 @@ def tile_shape(dtype: str) -> TileShape:
         vector_bytes, rows = 16, 12  # 32 registers: 24 sums
     else:
         vector_bytes, rows = 16, 6
-    return TileShape(vector_bytes // _SIZE[dtype], rows, 2)
+    return TileShape(vector_bytes // FLOAT_BYTES[dtype], rows, 2)
 
 
 def odd_lines(nbytes: int) -> int:

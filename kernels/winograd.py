@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import CAP, CAP_AT, RELU, STREAM, odd_lines, tile_shape
+from kernels.tiles import CAP, CAP_AT, FLOAT_BYTES, RELU, STREAM, odd_lines, tile_shape
 
-_SIZE = {"float32": 4, "float64": 8}
 _LINE = 64
 #: Positions of a transformed tile; output cells along a tile's side, and input cells.
 POSITIONS, _OUT, _IN = 16, 2, 4
@@ -33,12 +32,12 @@ FEWEST_TILES = 56
 def _filter_touches(block, dtypes) -> list[Touch]:
     _, _, channels, filters, strips = block
     dtype = dtypes[0]
-    return [Touch(0, 9 * channels * filters * _SIZE[dtype], dtype=dtype),
+    return [Touch(0, 9 * channels * filters * FLOAT_BYTES[dtype], dtype=dtype),
             Touch(1, _transformed_filters(channels, strips, dtype), writes=True)]
 
 
 def _transformed_filters(channels: int, strips: int, dtype: str) -> int:
-    return POSITIONS * strips * channels * tile_shape(dtype).columns * _SIZE[dtype]
+    return POSITIONS * strips * channels * tile_shape(dtype).columns * FLOAT_BYTES[dtype]
 
 
 @kernel("winograd_filters", "w out channels filters strips", _filter_touches)
@@ -97,7 +96,7 @@ _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
-    dtype, size = dtypes[0], _SIZE[dtypes[0]]
+    dtype, size = dtypes[0], FLOAT_BYTES[dtypes[0]]
     touches = [Touch(0, get("batch") * get("height") * get("width") * get("channels") * size, dtype=dtype),
                Touch(1, _transformed_filters(get("channels"), get("strips"), dtype)),
                Touch(2, get("batch") * get("rows") * get("columns") * get("filters") * size, writes=True,
@@ -313,7 +312,7 @@ def winograd_calls(x, w, out, bias, scale, batch: int, height: int, width: int, 
     the window of output cell (i, j) begins at (i, j) + first, cells outside x being 0. bias and scale are
     [filters] or 0 for none, `mode` bits of `kernels.tiles`. No size may be 0.
     """
-    size, tile = _SIZE[dtype], tile_shape(dtype)
+    size, tile = FLOAT_BYTES[dtype], tile_shape(dtype)
     strips = -(-filters // tile.columns)
     in_row, sum_row = odd_lines(channels * size), odd_lines(strips * tile.columns * size)
     tiles = batch * -(-rows // _OUT) * -(-columns // _OUT)

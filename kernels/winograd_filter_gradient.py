@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, odd_lines, tile_shape
+from kernels.tiles import ACCUMULATE, FLOAT_BYTES, odd_lines, tile_shape
 from kernels.winograd import BLOCK_BYTES, FEWEST_TILES, POSITIONS, entering
 
-_SIZE = {"float32": 4, "float64": 8}
 # Shares of the tiles while their sums together are this small.
 _SHARES, _SHARES_BYTES = 8, 8 << 20
 
@@ -30,7 +29,7 @@ _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
-    dtype, size = dtypes[0], _SIZE[dtypes[0]]
+    dtype, size = dtypes[0], FLOAT_BYTES[dtypes[0]]
     return [Touch(0, get("batch") * get("height") * get("width") * get("channels") * size, dtype=dtype),
             Touch(1, get("batch") * get("rows") * get("columns") * get("filters") * size, dtype=dtype),
             Touch(2, get("shares") * _sums_bytes(get("channels"), get("strips"), dtype), writes=True),
@@ -39,7 +38,7 @@ def _touches(block, dtypes) -> list[Touch]:
 
 def _sums_bytes(channels: int, strips: int, dtype: str) -> int:
     """Sums of one share: [16, channels, strips of filters]."""
-    return POSITIONS * channels * strips * tile_shape(dtype).columns * _SIZE[dtype]
+    return POSITIONS * channels * strips * tile_shape(dtype).columns * FLOAT_BYTES[dtype]
 
 
 def _part_bytes(get: Callable[[str], int], size: int) -> int:
@@ -143,7 +142,7 @@ def _finish_touches(block, dtypes) -> list[Touch]:
     _, _, channels, filters, strips, shares = block
     dtype = dtypes[0]
     return [Touch(0, shares * _sums_bytes(channels, strips, dtype)),
-            Touch(1, 9 * channels * filters * _SIZE[dtype], writes=True, dtype=dtype)]
+            Touch(1, 9 * channels * filters * FLOAT_BYTES[dtype], writes=True, dtype=dtype)]
 
 
 @kernel("winograd_filter_gradient_finish", "sums dw channels filters strips shares", _finish_touches)
@@ -212,7 +211,7 @@ def winograd_filter_gradient_calls(x, dy, dw, batch: int, height: int, width: in
 
     x is [batch, height, width, channels], dy [batch, rows, columns, filters]. No size may be 0.
     """
-    size, tile = _SIZE[dtype], tile_shape(dtype)
+    size, tile = FLOAT_BYTES[dtype], tile_shape(dtype)
     strips, tiles = -(-filters // tile.columns), batch * -(-rows // 2) * -(-columns // 2)
     sums_bytes = _sums_bytes(channels, strips, dtype)
     shares = max(1, min(_SHARES, _SHARES_BYTES // sums_bytes, tiles // FEWEST_TILES))
