@@ -2,8 +2,7 @@
 
 The kernel walks over register tiles (`kernels.microkernel`). Operands are read where they lie as long as that
 is fast; what would be slow to read is first copied, block by block, into scratch memory of the part that
-needs it. A b that every part would copy again and again is copied once, before. `plan_matmul` decides all of
-that beforehand from the sizes.
+needs it, so parts never wait for each other. `plan_matmul` decides all of that beforehand from the sizes.
 
 Every sum is built in the same order however the product is cut: no result depends on the number of threads.
 This file does not know about graphs, layers or gradients.
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.matvec import matvec_calls
-from kernels.panels import PanelShape, pack_calls, pack_panels
 from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, TileShape, tile_shape
 
 _LINE = 64
@@ -25,8 +23,8 @@ _LINE = 64
 _B_BLOCK, _A_BLOCK = 128 << 10, 512 << 10
 # Copying pays once a copied element is used often enough: an element of b by rows, one of a by columns.
 _ROWS_TO_COPY_B, _COLUMNS_TO_COPY_A = 512, 512
-# A b larger than this would be packed from memory to memory.
-_MOST_PACKED = 32 << 20
+# Most bytes of copied strips of b that a part keeps for its next block of a, in the third-level cache.
+_B_KEPT = 16 << 20
 # An a smaller than this stays in the second-level cache by itself.
 _A_TO_COPY = 1 << 20
 # Multiply-adds that are worth waking another thread for (about 1 microsecond).
@@ -47,16 +45,17 @@ class GemmPlan:
     #: Rows of a and steps of the sum that one block has.
     block_rows: int
     block_depth: int
-    #: Whether blocks of a and of b are copied before they are used, and whether all of b is at once.
+    #: Whether blocks of a and strips of b are copied before they are used.
     copy_a: bool
     copy_b: bool
-    pack_b: bool
     #: Into how many parts the batch, the rows and the columns are divided.
     grid: tuple[int, int, int]
     part_rows: int
     part_columns: int
     a_scratch: int
     b_scratch: int
+    #: Bytes from a copied strip of b to the next one; 0 if each takes the place of the one before.
+    b_strip: int
 
     @property
     def parts(self) -> int:
@@ -64,8 +63,7 @@ class GemmPlan:
 
     def __str__(self) -> str:
         batch, rows, columns = self.grid
-        copies = (("a", self.copy_a), ("b", self.copy_b or self.pack_b))
-        copied = " and ".join(name for name, copy in copies if copy)
+        copied = " and ".join(name for name, copy in (("a", self.copy_a), ("b", self.copy_b)) if copy)
         return (f"{self.tile.rows}x{self.tile.columns} tiles, {self.block_rows}x{self.block_depth} blocks, "
                 f"{batch}x{rows}x{columns} parts, copies {copied or 'nothing'}")
 
@@ -117,9 +115,11 @@ def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool
         """What all parts together read: every part of the columns all rows of a, and the other way round."""
         return grid[2] * M * K + grid[1] * K * N
 
-    # Of those that cost about as much as the cheapest the one that reads least, of these the first.
+    # Of those that cost about as much as the cheapest the one that reads least, of these the one that shares
+    # out the columns: parts that copy b copy their own.
     costs = {g: _ceil(batch, g[0]) * _cost(*cut(g), K, trans_b, tile) for g in _grids(parts)}
-    grid = min((g for g, cost in costs.items() if cost <= _SAME_COST * min(costs.values())), key=moved)
+    cheap = [g for g, cost in costs.items() if cost <= _SAME_COST * min(costs.values())]
+    grid = min(cheap, key=lambda g: (moved(g), -g[2]))
     part_rows, part_columns = cut(grid)
 
     copy_a = part_rows * K * size >= _A_TO_COPY and part_columns >= _COLUMNS_TO_COPY_A
@@ -127,13 +127,15 @@ def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool
     if copy_a:
         block_rows = _even_piece(part_rows, _A_BLOCK // (block_depth * size), tile.rows)
         a_scratch = _ceil(block_rows, tile.rows) * _a_panel(tile, block_depth, trans_a, size)[0]
-    worth_copying = part_rows >= _ROWS_TO_COPY_B
-    # One block of a after the other would copy all of b.
-    pack_b = worth_copying and part_rows > block_rows and 0 < batch * K * N * size <= _MOST_PACKED
-    copy_b = (trans_b or worth_copying) and not pack_b
-    b_scratch = _round_up(block_depth, tile.lanes) * tile.columns * size if copy_b else 0
-    return GemmPlan(tile, block_rows, block_depth, copy_a, copy_b, pack_b, grid, part_rows, part_columns,
-                    a_scratch, b_scratch)
+    copy_b = trans_b or part_rows >= _ROWS_TO_COPY_B
+    b_strip = b_scratch = 0
+    if copy_b:
+        b_scratch = _round_up(block_depth, tile.lanes) * tile.columns * size
+        strips = _ceil(part_columns, tile.columns)
+        if part_rows > block_rows and strips * b_scratch <= _B_KEPT:
+            b_strip, b_scratch = b_scratch, strips * b_scratch
+    return GemmPlan(tile, block_rows, block_depth, copy_a, copy_b, grid, part_rows, part_columns,
+                    a_scratch, b_scratch, b_strip)
 
 
 def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int, int, int]:
@@ -151,7 +153,7 @@ def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int
 
 _FIELDS = ("a b out bias scale scratch batch M N K a_batch b_batch a_row a_step b_row trans_a trans_b mode "
            "copy_a copy_b batch_parts row_parts column_parts part_rows part_columns block_rows block_depth "
-           "a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift b_strip packed")
+           "a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift b_strip")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 
@@ -159,9 +161,8 @@ def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
     dtype, size, batch = dtypes[0], FLOAT_BYTES[dtypes[0]], get("batch")
     touches = [Touch(_SLOT["a"], (batch - 1) * get("a_batch") + get("M") * get("K") * size, dtype=dtype),
+               Touch(_SLOT["b"], (batch - 1) * get("b_batch") + get("K") * get("N") * size, dtype=dtype),
                Touch(_SLOT["out"], batch * get("M") * get("N") * size, writes=True, dtype=dtype)]
-    plain = (batch - 1) * get("b_batch") + get("K") * get("N") * size
-    touches.append(Touch(_SLOT["b"], get("packed") or plain, dtype="" if get("packed") else dtype))
     for name in ("bias", "scale"):
         if get(name):
             touches.append(Touch(_SLOT[name], get("N") * size, dtype=dtype))
@@ -177,11 +178,11 @@ def matmul_source(T, tile: TileShape | None = None):
 
     shape = tile or tile_shape(str(T))
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
-    LINE = _LINE
+    LINE, STRIP_ROW = _LINE, COLUMNS * SIZE
     (A, B, OUT, BIAS, SCALE, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A,
      TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
-     BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT, B_STRIP,
-     PACKED) = range(len(_SLOT))
+     BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT,
+     B_STRIP) = range(len(_SLOT))
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
     fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
     copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
@@ -253,27 +254,31 @@ def matmul_source(T, tile: TileShape | None = None):
                         next_left, next_start = left + width, start
                         if next_left >= end_column:
                             next_left, next_start = first_column, start + depth
-                        if trans_b:
+                        strip_row, ahead_row, ahead_shift = b_row, b_row, a[AHEAD_SHIFT]
+                        kept = b_strip != 0 and top > first_row
+                        if kept:
+                            ahead = b_block + (next_left - first_column) // COLUMNS * b_strip
+                            ahead_rows, ahead_row, ahead_shift = depth, STRIP_ROW, 0
+                        elif trans_b:
                             strip = b_matrix + left * b_row + start * SIZE
                             ahead = b_matrix + next_left * b_row + next_start * SIZE
                             ahead_rows = COLUMNS
                         else:
-                            strip = (b_matrix + start * b_row
-                                     + left // COLUMNS * b_strip + left % COLUMNS * SIZE)
+                            strip = b_matrix + start * b_row + left * SIZE
                             # The line of the first byte came with this strip unless it begins there.
-                            ahead = (b_matrix + next_start * b_row
-                                     + next_left // COLUMNS * b_strip + next_left % COLUMNS * SIZE + LINE - 1)
+                            ahead = b_matrix + next_start * b_row + next_left * SIZE + LINE - 1
                             ahead_rows = depth
-                        strip_row = b_row
                         if copy_b:
-                            strip_row = COLUMNS * SIZE
-                            if trans_b:
+                            copied = (b_block + (left - first_column) // COLUMNS * b_strip
+                                      + left % COLUMNS * SIZE)
+                            # The first block of a leaves the strips to the others.
+                            if trans_b and not kept:
                                 for j in range(0, width, LANES):
-                                    transpose(strip + j * b_row, b_row, b_block + j * SIZE, strip_row,
+                                    transpose(strip + j * b_row, b_row, copied + j * SIZE, STRIP_ROW,
                                               min(LANES, width - j), depth)
-                            else:
-                                copy(strip, b_row, b_block, strip_row, depth, width)
-                            strip = b_block
+                            elif not kept:
+                                copy(strip, b_row, copied, STRIP_ROW, depth, width)
+                            strip, strip_row = copied, STRIP_ROW
                         bias_now, scale_now = bias, scale
                         if bias != 0:
                             bias_now += left * SIZE
@@ -289,13 +294,13 @@ def matmul_source(T, tile: TileShape | None = None):
                                 # What the sums are added to had time to leave the cache.
                                 fetch(tile_out, out_row, rows, STRIP_LINES)
                             # The first tiles fetch all of the next strip.
-                            ahead_row = i * depth >> a[AHEAD_SHIFT]
-                            if ahead_row < ahead_rows:
-                                ahead_pairs = 1 << a[AHEAD_SHIFT]
+                            ahead_from = i * depth >> ahead_shift
+                            if ahead_from < ahead_rows:
+                                ahead_pairs = 1 << ahead_shift
                                 fetching_tile_at(
                                     tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row, depth,
-                                    bias_now, scale_now, mode, ahead + ahead_row * b_row, ahead_pairs - 1,
-                                    b_row - (ahead_pairs - 1) * 2 * LINE, rows, width)
+                                    bias_now, scale_now, mode, ahead + ahead_from * ahead_row,
+                                    ahead_pairs - 1, ahead_row - (ahead_pairs - 1) * 2 * LINE, rows, width)
                             else:
                                 tile_at(tile_a, tile_row, tile_step, strip, strip_row, tile_out, out_row,
                                         depth, bias_now, scale_now, mode, 0, 0, 0, rows, width)
@@ -350,30 +355,19 @@ def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: b
     # A matrix of one row or column is its own transpose.
     trans_b = trans_b and N > 1 and K > 1
     plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
-    return planned_calls(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype,
-                         scratch, shared_b, shared_a, scale)
+    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype,
+                         scratch, shared_b, shared_a, scale)]
 
 
-def planned_calls(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
-                  trans_b: bool, activation: str | None, dtype: str, scratch: Callable[[int], object],
-                  shared_b: bool = False, shared_a: bool = False, scale=0,
-                  kernels: tuple[Kernel, Kernel] | None = None) -> list[Call]:
-    """The calls that carry out `plan`; operands as in `matmul_calls`.
+def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
+                 trans_b: bool, activation: str | None, dtype: str, scratch: Callable[[int], object],
+                 shared_b: bool = False, shared_a: bool = False, scale=0, kernel_: Kernel = matmul) -> Call:
+    """The one call that carries out `plan`; operands as in `matmul_calls`.
 
-    `kernels` is for tests: those for another CPU's tile, of the product and of packing b.
+    `kernel_` is for tests: the kernel for another CPU's tile.
     """
-    multiply, pack = kernels or (matmul, pack_panels)
     size = FLOAT_BYTES[dtype]
     memory = plan.parts * (plan.a_scratch + plan.b_scratch)
-    calls, packed, matrices = [], 0, 1 if shared_b else batch
-    b_batch, b_row, b_strip = K * N * size, (K if trans_b else N) * size, plan.tile.columns * size
-    if plan.pack_b:
-        shape = PanelShape(K, N, dtype, plan.tile)
-        packed = matrices * shape.nbytes
-        panels = scratch(packed)
-        calls = pack_calls(b, panels, shape, trans_b, plan.parts, matrices, pack)
-        b, trans_b = panels, False
-        b_batch, b_row, b_strip = shape.nbytes, shape.row_bytes, shape.panel_bytes
     # Pairs of cache lines fetched ahead per row of b, as a power of two: a strip's, or those of a block of a
     # transposed row.
     row_bytes = (plan.block_depth if trans_b else plan.tile.columns) * size
@@ -382,14 +376,14 @@ def planned_calls(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K
         "a": a, "b": b, "out": out, "bias": bias, "scale": scale,
         "scratch": scratch(memory) if memory else 0,
         "batch": batch, "M": M, "N": N, "K": K,
-        "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else b_batch,
+        "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else K * N * size,
         "a_row": size if trans_a else K * size, "a_step": M * size if trans_a else size,
-        "b_row": b_row, "trans_a": int(trans_a), "trans_b": int(trans_b),
+        "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
         "mode": ACTIVATIONS[activation], "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
         "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
         "part_rows": plan.part_rows, "part_columns": plan.part_columns,
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,
         "a_panel": panel, "a_panel_row": panel_row, "a_panel_step": panel_step,
         "a_scratch": plan.a_scratch, "b_scratch": plan.b_scratch,
-        "ahead_shift": (_ceil(row_bytes, 2 * _LINE) - 1).bit_length(), "b_strip": b_strip, "packed": packed}
-    return [*calls, Call(multiply, (dtype,), [block[name] for name in _SLOT], parts=plan.parts)]
+        "ahead_shift": (_ceil(row_bytes, 2 * _LINE) - 1).bit_length(), "b_strip": plan.b_strip}
+    return Call(kernel_, (dtype,), [block[name] for name in _SLOT], parts=plan.parts)

@@ -442,5 +442,5 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
         "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
         "block_rows": block_rows, "state_row": shape.state_row, "packed": packed,
         "fetches_panels": shape.fetches_panels, "fetches_inputs": shape.fetches_inputs}
-    return [*(pack_calls(u, panels, shape, threads) if packed else []),
+    return [*(pack_calls(u, panels, shape, False, threads) if packed else []),
             Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

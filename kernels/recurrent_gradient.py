@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.lane_activations import CODES
-from kernels.panels import pack_calls
 from kernels.recurrent import GATES, Sequence, sequence_sizes
-from kernels.recurrent_panels import RecurrentShape
+from kernels.recurrent_panels import RecurrentShape, pack_calls
 from kernels.tiles import ACCUMULATE, tile_shape
 
 _FIELDS = ("dy dh_last dc_last gates before_h before_c inner mask panels dz dsum dh0 dc0 scratch N T U "
@@ -362,7 +361,7 @@ def recurrent_gradient_calls(sequence: Sequence, u, operands: dict, threads: int
     block_rows = shape.block_rows(threads, row_bytes)
     part_scratch = -(-block_rows * row_bytes // 64) * 64
     multiplies = shape.steps > 1 or not isinstance(operands.get("dh0", 0), int)
-    packed = shape.transposed.nbytes if multiplies else 0
+    packed = shape.transposed_bytes if multiplies else 0
     panels = scratch(packed) if packed else 0
     block = {
         **dict.fromkeys(_SLOT, 0), **operands,
@@ -372,5 +371,5 @@ def recurrent_gradient_calls(sequence: Sequence, u, operands: dict, threads: int
         "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
         "block_rows": block_rows, "state_row": shape.state_row, "gates_row": shape.gates_row,
         "packed": packed, "depth_block": shape.depth_block, "fetches": shape.fetches_panels}
-    return [*(pack_calls(u, panels, shape.transposed, True, threads) if packed else []),
+    return [*(pack_calls(u, panels, shape, True, threads) if packed else []),
             Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

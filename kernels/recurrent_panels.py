@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernels.jit import Call, Touch, kernel
-from kernels.panels import PanelShape
 from kernels.tiles import FLOAT_BYTES, odd_lines, tile_shape
 
 #: Multiply-adds that are worth waking another thread for.
@@ -89,9 +88,14 @@ class RecurrentShape:
         return self.strips * self.units * self.sums_row
 
     @property
-    def transposed(self) -> PanelShape:
-        """The transpose of the recurrent weights, which the way back multiplies with."""
-        return PanelShape(self.gates * self.units, self.units, self.dtype, tile_shape(self.dtype))
+    def panel_depth(self) -> int:
+        """Rows of a panel of the transpose: whole vectors are written to it."""
+        return _ceil(self.gates * self.units, self.lanes) * self.lanes
+
+    @property
+    def transposed_bytes(self) -> int:
+        """Bytes of the panels of the transpose."""
+        return _ceil(self.strips, 2) * self.panel_depth * 2 * self.lanes * self.size
 
     @property
     def fetches_panels(self) -> int:
@@ -175,8 +179,33 @@ def pack_recurrent(T):
     return body
 
 
-def pack_calls(u, panels, shape: RecurrentShape, threads: int) -> list[Call]:
-    """Calls that copy u [U, gates · U] into `panels`, of `packed_bytes`."""
-    parts = max(1, min(threads, shape.strips, shape.packed_bytes // (256 << 10)))
-    block = [u, panels, shape.units, shape.gates, shape.size, shape.packed_bytes]
-    return [Call(pack_recurrent, (shape.dtype,), block, parts=parts)]
+@kernel("pack_recurrent_transposed", "u panels units gates size packed", _packed_touches)
+def pack_recurrent_transposed(T):
+    """panels[pair, k, lane] = u[pair · 2 · lanes + lane, k], 0 behind the last unit."""
+    from kernels import microkernel
+
+    L, SIZE_ = tile_shape(str(T)).lanes, T.bitwidth // 8
+    transpose = microkernel.transpose_block(T, L)
+
+    def body(a, part, parts):
+        units, columns = a[2], a[3] * a[2]
+        pairs = ((units + L - 1) // L + 1) // 2
+        panel = (columns + L - 1) // L * L * 2 * L * SIZE_
+        for pair in range(pairs * part // parts, pairs * (part + 1) // parts):
+            for half in range(2):
+                unit = (2 * pair + half) * L
+                rows = max(0, min(L, units - unit))
+                transpose(a[0] + min(unit, units - 1) * columns * SIZE_, columns * SIZE_,
+                          a[1] + pair * panel + half * L * SIZE_, 2 * L * SIZE_, rows, columns)
+        return 0
+    return body
+
+
+def pack_calls(u, panels, shape: RecurrentShape, transposed: bool, threads: int) -> list[Call]:
+    """Calls that copy u [U, gates · U] into `panels`, of `packed_bytes` or `transposed_bytes`."""
+    kernel_ = pack_recurrent_transposed if transposed else pack_recurrent
+    packed = shape.transposed_bytes if transposed else shape.packed_bytes
+    strips = _ceil(shape.strips, 2) if transposed else shape.strips
+    parts = max(1, min(threads, strips, packed // (256 << 10)))
+    block = [u, panels, shape.units, shape.gates, shape.size, packed]
+    return [Call(kernel_, (shape.dtype,), block, parts=parts)]

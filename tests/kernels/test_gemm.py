@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import gemm, matvec, panels
+from kernels import gemm, matvec
 from kernels.jit import Call, Kernel
 from kernels.tiles import ACTIVATIONS, TileShape
 from tests.kernels.guarded import Memory
@@ -23,11 +23,8 @@ DTYPES = ("float32", "float64")
 SIZES = (0, 1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100)
 # Another CPU's tile: short vectors, fewer rows.
 NARROW = TileShape(lanes=4, rows=6, vectors=2)
-NARROW_KERNELS = (
-    Kernel("matmul_narrow", gemm.matmul.fields, gemm.matmul.touches,
-           partial(gemm.matmul_source, tile=NARROW), gemm.matmul.module),
-    Kernel("pack_panels_narrow", panels.pack_panels.fields, panels.pack_panels.touches,
-           partial(panels.pack_source, tile=NARROW), panels.pack_panels.module))
+NARROW_MATMUL = Kernel("matmul_narrow", gemm.matmul.fields, gemm.matmul.touches,
+                       partial(gemm.matmul_source, tile=NARROW), gemm.matmul.module)
 
 
 class Product:
@@ -229,8 +226,8 @@ def test_another_cpus_tile(trans_a: bool, trans_b: bool, small_blocks) -> None:
         def calls(out, threads, product=product, turned=turned):
             plan = gemm.plan_matmul(*product.sizes[:4], *turned, "float32", threads, tile=NARROW)
             operands = product.a, product.b, out, product.bias
-            return gemm.planned_calls(plan, *operands, *product.sizes[:4], *turned, None, "float32",
-                                      product.memory.scratch, kernels=NARROW_KERNELS)
+            return [gemm.planned_call(plan, *operands, *product.sizes[:4], *turned, None, "float32",
+                                      product.memory.scratch, kernel_=NARROW_MATMUL)]
 
         one = product.check(calls=calls)
         np.testing.assert_array_equal(product.run(threads=3, calls=calls), one)
@@ -322,12 +319,13 @@ def test_large_products_use_every_thread_evenly() -> None:
         assert plan.part_rows * plan.part_columns * 2 == M * N
 
 
-@pytest.mark.parametrize(("M", "N", "K", "trans_b", "kernels"), [
-    (128, 512, 784, False, "matmul"), (128, 784, 512, True, "matmul"), (60_000, 10, 128, False, "matmul"),
-    (2048, 2048, 2048, False, "pack_panels matmul"), (6400, 512, 2048, True, "pack_panels matmul")])
-def test_b_is_packed_where_one_block_of_a_after_the_other_would_copy_it(M, N, K, trans_b, kernels) -> None:
-    calls = gemm.matmul_calls(1, 2, 3, 0, 1, M, N, K, False, trans_b, None, "float32", 2, bytes)
-    assert [call.kernel.name for call in calls] == kernels.split()
+@pytest.mark.parametrize(("M", "N", "K", "trans_b", "kept"), [
+    (128, 512, 784, False, 0), (128, 784, 512, True, 0), (60_000, 10, 128, False, 0),
+    (2048, 2048, 2048, False, 4 << 20), (6400, 512, 2048, True, 2 << 20), (4096, 20_000, 2048, False, 0)])
+def test_strips_of_b_are_kept_for_other_blocks_of_a(M, N, K, trans_b, kept) -> None:
+    """Where there is another block, and room."""
+    plan = gemm.plan_matmul(1, M, N, K, False, trans_b, "float32", 2, tile=TileShape(16, 14, 2))
+    assert (plan.b_scratch if plan.b_strip else 0) == kept
 
 
 def test_a_plan_prints_what_it_does() -> None:
