@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kernels.jit import Call, Kernel, Touch, kernel
+from kernels.lane_activations import SELU_ALPHA, SELU_SCALE
 
 ITEM_SIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
@@ -660,15 +661,11 @@ def elu(T):
     return lambda x: choose(x < zero, expm1_(x), x)
 
 
-#: The scale and alpha of SELU (Klambauer et al. 2017).
-_SELU = (1.0507009873554804934193349852946, 1.6732632423543772848170429916717)
-
-
 @function("T -> T")
 def selu(T):
     """scale·x where x >= 0, else scale·alpha·(exp(x) - 1)."""
     from kernels.vector_math import choose, expm1
-    scale, product = _typed(T, _SELU[0], _SELU[0] * _SELU[1])
+    scale, product = _typed(T, SELU_SCALE, SELU_SCALE * SELU_ALPHA)
     zero, expm1_ = _typed(T, 0), expm1(T)
     return lambda x: choose(x < zero, product * expm1_(x), scale * x)
 
@@ -761,7 +758,7 @@ def elu_grad(T):
 def selu_grad(T):
     """(dy, y) -> dy·(y + scale·alpha) where y < 0, else scale·dy."""
     from kernels.vector_math import choose
-    zero, scale, product = _typed(T, 0, _SELU[0], _SELU[0] * _SELU[1])
+    zero, scale, product = _typed(T, 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA)
     return lambda dy, y: choose(y < zero, dy * (y + product), scale * dy)
 
 

@@ -70,7 +70,7 @@ _LAZY = {
     "config": "minigraph.config",
     "debugging": "minigraph.debugging",
     "lowering": "minigraph.lowering",
-    "nest": "minigraph.tree",
+    "nest": "minigraph.nest",
 }
 _LAZY_NAMES = {
     "function": "minigraph.tracing",

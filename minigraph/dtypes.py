@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from minigraph.errors import DTypeError, did_you_mean
+from minigraph.errors import DTypeError, did_you_mean, missing_name
 
 
 class DType:
@@ -140,3 +142,13 @@ def as_dtype(value) -> DType:
             wanted="one of " + ", ".join(ALL),
             fix="pass a minigraph dtype, its name, or a NumPy dtype",
         ) from None
+
+
+#: TensorFlow has these here too.
+_INSTEAD = {name: f"tf.{name}" for name in ("bool", "cast", "complex", "double", "half")}
+
+
+if not TYPE_CHECKING:  # A type checker is to find misspelt names itself.
+    def __getattr__(name: str):
+        known = ["DType", "as_dtype", *(key for key, value in globals().items() if isinstance(value, DType))]
+        raise missing_name("tf.dtypes", name, known, _INSTEAD)

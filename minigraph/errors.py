@@ -7,6 +7,7 @@ user would expect to catch (ValueError, TypeError, ...). Knows nothing of graphs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from minigraph.source import SourceLine, user_line
 
@@ -92,13 +93,8 @@ def missing_name(namespace: str, name: str, known: Iterable[str], instead: Mappi
     """
     if name.startswith("_"):
         return AttributeError(f"{namespace} has no attribute {name!r}")
-    import difflib
-    known, fix = sorted(known), (instead or {}).get(name, "")
-    if not fix:
-        close = difflib.get_close_matches(name, known, n=1)
-        fix = f"did you mean {close[0]!r}? " if close else ""
-        # A long list hides the rest of the message.
-        fix += "known: " + ", ".join(known) if len(known) <= 30 else "the README says what is supported"
+    # A long list hides the rest of the message.
+    fix = (instead or {}).get(name) or did_you_mean(name, known, listed=30)
     if name[:1].isupper() or name in (instead or {}):
         return UnsupportedError(f"{namespace}.{name} is not supported", where=namespace, got=name,
                                 wanted="a supported name", fix=fix)
@@ -106,8 +102,9 @@ def missing_name(namespace: str, name: str, known: Iterable[str], instead: Mappi
                             wanted="a supported name", fix=fix)
 
 
-def did_you_mean(name: str, known) -> str:
-    """A fix line for a misspelt name: the closest known names, or all of them when there are few.
+def did_you_mean(name: str, known: Iterable[str], listed: int | None = None) -> str:
+    """A fix line for a misspelt name: the closest known one, and all of them, or where to look for them when
+    there are more than `listed`.
 
     >>> did_you_mean("relv", ["relu", "tanh"])
     "did you mean 'relu'? known: relu, tanh"
@@ -115,5 +112,19 @@ def did_you_mean(name: str, known) -> str:
     import difflib
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
-    listing = "known: " + ", ".join(known)
+    short = listed is None or len(known) <= listed
+    listing = "known: " + ", ".join(known) if short else "the README says what is supported"
     return f"did you mean {close[0]!r}? {listing}" if close else listing
+
+
+#: What TensorFlow calls errors that are other classes here.
+_INSTEAD = {
+    "OpError": "catch tf.errors.MinigraphError, the base of all errors",
+    "NotFoundError": "a file that is not there is Python's FileNotFoundError",
+    "OutOfRangeError": "a dataset ends by itself: for batch in dataset",
+}
+
+
+if not TYPE_CHECKING:  # A type checker is to find misspelt names itself.
+    def __getattr__(name: str):
+        raise missing_name("tf.errors", name, [key for key in globals() if key.endswith("Error")], _INSTEAD)

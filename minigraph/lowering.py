@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigraph.errors import UnsupportedError
+from minigraph.errors import UnsupportedError, missing_name
 from minigraph.graph import Node, Value, needed_nodes
 from minigraph.ops.streams import Stream
 from minigraph.variable import Variable
@@ -146,3 +146,7 @@ def lower_branch(
         _walk(tf, needed_nodes([*results, *branch.effects], placeholders), known, twin or (lambda v: v))
         return [None if r is None else known[id(r)] for r in branch.results]
     return function
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.lowering", name, ("Lowered", "lower"))

@@ -36,7 +36,10 @@ class Module:
 
     def __init__(self, name: str | None = None):
         if name is None:
-            name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+            # As in TensorFlow: a word begins at a capital after a small letter or digit, and at one before a
+            # small letter, so that a run of capitals is one word.
+            words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])"
+            name = re.sub(words, "_", type(self).__name__).lower()
         if not isinstance(name, str) or not name.isidentifier():
             raise InvalidArgumentError("a module's name must be a name in Python's sense", where="tf.Module",
                                        got=f"name={name!r}", wanted="letters, digits and _",

@@ -3,6 +3,7 @@ what a missing name says.
 """
 
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -55,6 +56,15 @@ def test_a_module_counts_the_weights_of_keras_layers():
     assert net(np.ones((1, 3), "float32")).shape == (1, 2)
     with pytest.raises(errors.InvalidArgumentError, match="a module's name must be a name"):
         mg.Module(name="my net")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", [
+    "Line", "TwoParts", "MLPNet", "MyHTTPModel", "MyLSTM", "Conv2DBlock", "ResNet50V2", "Net2", "CNNx1D",
+    "HTTP2Server", "aBC", "ABc", "A", "_Private", "With_Under", "WITH_UNDER", "snake_case", "ÜberNet"])
+def test_modules_are_named_after_their_class(tf, name):
+    ours, theirs = (type(name, (library.Module,), {})().name for library in (mg, tf))
+    assert ours == theirs
 
 
 @pytest.mark.parity
@@ -151,10 +161,43 @@ def test_is_tensor():
     ("minigraph.keras", "mixed_precision", "layers compute in float32"),
     ("minigraph.keras.losses", "ctc", "keras.losses has no attribute 'ctc'"),
     ("minigraph.keras.random", "gamma", "known: SeedGenerator"),
+    ("minigraph.keras.activations", "sofmax", "did you mean 'softmax'"),
+    ("minigraph.keras.initializers", "he_norml", "did you mean 'he_normal'\\? the README"),
+    ("minigraph.keras.optimizers.schedules", "ExponentialDeca", "did you mean 'ExponentialDecay'"),
+    ("minigraph.keras.config", "dtype_policy", "known: epsilon, floatx, set_epsilon, set_floatx"),
+    ("minigraph.keras.applications.imagenet_utils", "decode_prediction", "did you mean 'decode_predictions'"),
+    ("minigraph.errors", "OutOfRangeError", "for batch in dataset"),
+    ("minigraph.dtypes", "cast", "tf.cast"),
+    ("minigraph.nest", "pack_sequence_as", "tf.nest.pack_like"),
+    ("minigraph.compat", "v2", "import minigraph as tf"),
+    ("minigraph.compat.v1.train", "AdamOptimiser", "did you mean 'AdamOptimizer'"),
+    ("minigraph.compat.v1.contrib", "slim", "write the layers with"),
 ])
 def test_what_is_not_there_says_so(place, name, text):
     with pytest.raises(errors.UnsupportedError, match=text):
         getattr(importlib.import_module(place), name)
+
+
+def namespaces():
+    """The modules that users reach by attributes, by where they are."""
+    found, pending = {}, [mg, keras, mg.compat.v1, mg.compat.v1.initializers, mg.compat.v1.nn.rnn_cell,
+                          mg.autograph.experimental]
+    while pending:
+        module = pending.pop()
+        if module.__name__ not in found:
+            found[module.__name__] = module
+            names = [*mg._LAZY, "dtypes", "errors"] if module is mg else getattr(module, "__all__", [])
+            pending += [value for name in names if inspect.ismodule(value := getattr(module, name))]
+    return found
+
+
+def test_every_namespace_says_what_to_use():
+    found = namespaces()
+    assert len(found) > 40
+    for place, module in found.items():
+        with pytest.raises(errors.MissingNameError, match="nonsense[\\s\\S]*fix: "):
+            print(place, module.nonsense)
+        assert not hasattr(module, "__wrapped__"), place
 
 
 def test_pythons_own_questions_get_pythons_answers():

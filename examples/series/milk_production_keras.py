@@ -7,7 +7,7 @@ import os
 import tempfile
 
 import numpy as np
-from series import arguments, column_of, months, plot, rmse
+from series import arguments, column_of, months, report_year
 
 from minigraph import keras
 
@@ -54,12 +54,4 @@ for _ in range(12):
     batch = np.array(known[-STEPS:], "float32").reshape(1, STEPS, 1)
     known.append(model.predict(batch, verbose=0)[0, -1, 0])
 
-forecast = np.array(known[STEPS:]) * (high - low) + low
-error = rmse(test, forecast)
-for month, (expected, measured) in enumerate(zip(forecast, test, strict=True), 1):
-    print(f"month {month:2}: forecast {expected:.0f}, measured {measured:.0f}")
-print(f"RMSE {error:.1f}; of \"as in the year before\" {rmse(test, train[-12:]):.1f}; "
-      f"standard deviation {test.std():.1f}")
-if given.plot:
-    plot(given.plot, f"Twelve months from their own forecasts: RMSE {error:.1f}", train[-48:], test, forecast,
-         ("month", "pounds per cow"))
+report_year(np.array(known[STEPS:]) * (high - low) + low, train, test, given.plot)

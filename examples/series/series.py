@@ -67,6 +67,20 @@ def plot(path, title, before, truth, forecast, axes):
     print("drawn:", path)
 
 
+def report_year(forecast, before, truth, picture=None):
+    """Print a forecast of twelve months beside the truth and how far off it is; draw it where a picture is
+    named. `before` is what was known: its last year, once more, is the forecast to beat.
+    """
+    error = rmse(truth, forecast)
+    for month, (expected, measured) in enumerate(zip(forecast, truth, strict=True), 1):
+        print(f"month {month:2}: forecast {expected:.0f}, measured {measured:.0f}")
+    print(f"RMSE {error:.1f}; of \"as in the year before\" {rmse(truth, before[-12:]):.1f}; "
+          f"standard deviation {truth.std():.1f}")
+    if picture:
+        title = f"Twelve months from their own forecasts: RMSE {error:.1f}"
+        plot(picture, title, before[-48:], truth, forecast, ("month", "pounds per cow"))
+
+
 if __name__ == "__main__":
     print("benzene by the hour:", *hours(8).round(1))
     print("milk by the month:", *months(8))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kernels.lane_activations import SELU_ALPHA, SELU_SCALE
 from kernels.reference.shape import sum_to_shape
 
 Array = np.ndarray
@@ -20,9 +21,6 @@ SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 # TensorFlow passes these two through float32, which a float64 comparison can see.
 SQRT_HALF = float(np.float32(math.sqrt(0.5)))
 GELU_CUBIC = float(np.float32(0.044715))  # Hendrycks & Gimpel 2016, the tanh approximation
-
-SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, appendix A
-SELU_SCALE = 1.0507009873554804934193349852946
 
 
 # Two inputs -----------------------------------------------------------------------------------------------

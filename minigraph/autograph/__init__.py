@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from minigraph.errors import missing_name
 from minigraph.source import register_rewritten
 
 __all__ = ["convert", "experimental", "is_rewritten", "to_code"]
@@ -30,7 +31,7 @@ _converted: weakref.WeakKeyDictionary[Callable, Callable] = weakref.WeakKeyDicti
 def __getattr__(name: str) -> Any:
     if name == "experimental":
         return importlib.import_module("minigraph.autograph.experimental")
-    raise AttributeError(f"module 'minigraph.autograph' has no attribute {name!r}")
+    raise missing_name("tf.autograph", name, __all__)
 
 
 @functools.cache

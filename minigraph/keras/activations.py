@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError, UnsupportedError
+from minigraph.errors import InvalidArgumentError, UnsupportedError, missing_name
 from minigraph.keras import serialization
 from minigraph.keras.logits import remember_logits
 from minigraph.ops.dispatch import convert
@@ -209,3 +209,7 @@ def serialize(activation: Callable) -> Any:
             fix="put @keras.utils.register_keras_serializable() above its definition",
         )
     return registered
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.activations", name, _registry.known)

@@ -4,7 +4,7 @@ finite.
 
 from __future__ import annotations
 
-from minigraph.errors import InvalidArgumentError
+from minigraph.errors import InvalidArgumentError, missing_name
 
 #: Float types Keras accepts as a default; only the first two have native kernels.
 _FLOATS = ("float32", "float64", "float16")
@@ -41,3 +41,7 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Make `value` the small constant."""
     _settings["epsilon"] = float(value)
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.config", name, ("epsilon", "floatx", "set_epsilon", "set_floatx"))

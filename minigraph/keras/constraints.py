@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigraph import ops
+from minigraph.errors import missing_name
 from minigraph.keras import config
 from minigraph.keras.serialization import Registry
 from minigraph.keras.serialization import serialize as _serialize
@@ -86,3 +87,7 @@ def _norms(w, axis):
 _registry = Registry("constraint", "keras.constraints", [Constraint, NonNeg, MaxNorm, UnitNorm, MinMaxNorm])
 get, deserialize, serialize = _registry.get, _registry.deserialize, _serialize
 non_neg, max_norm, unit_norm, min_max_norm = NonNeg, MaxNorm, UnitNorm, MinMaxNorm
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.constraints", name, [known for known in _registry.known if known in globals()])

@@ -573,11 +573,10 @@ def clone_model(model: Model, input_tensors=None, clone_function=None, call_func
 __all__ = ["Functional", "Model", "Operation", "Sequential", "clone_model"]
 
 #: What TensorFlow and Keras have and what to use instead.
-_INSTEAD = {
-    "load_model": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
-    "save_model": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
-    "model_from_json": "models cannot be saved yet; model.get_weights() gives the weights as arrays",
-}
+_INSTEAD = dict.fromkeys(
+    ("load_model", "save_model", "model_from_json"),
+    "models cannot be saved yet; model.get_weights() gives the weights as arrays",
+)
 
 
 def __getattr__(name: str):

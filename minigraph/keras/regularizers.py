@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError, ShapeError
+from minigraph.errors import InvalidArgumentError, ShapeError, missing_name
 from minigraph.keras.arguments import one_of
 from minigraph.keras.serialization import Registry
 from minigraph.keras.serialization import serialize as _serialize
@@ -123,3 +123,7 @@ _registry = Registry(
 )
 get, deserialize, serialize = _registry.get, _registry.deserialize, _serialize
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.regularizers", name, [known for known in _registry.known if known in globals()])

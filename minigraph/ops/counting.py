@@ -12,12 +12,7 @@ from minigraph.errors import ShapeError, UnsupportedError
 from minigraph.ops.dispatch import convert
 from minigraph.tensor import Tensor
 
-__all__ = ["bincount", "confusion_matrix", "in_top_k", "is_tensor"]
-
-
-def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor or a variable (TensorFlow's `tf.is_tensor`)."""
-    return isinstance(x, Tensor)
+__all__ = ["bincount", "confusion_matrix", "in_top_k"]
 
 
 def confusion_matrix(labels: Any, predictions: Any, num_classes: Any = None, weights: Any = None,

@@ -33,8 +33,8 @@ from minigraph.ops.state import identity
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
 
-__all__ = ["constant", "convert_to_tensor", "eye", "fill", "linspace", "meshgrid", "ones", "ones_like",
-           "range", "sequence_mask", "zeros", "zeros_like"]
+__all__ = ["constant", "convert_to_tensor", "eye", "fill", "is_tensor", "linspace", "meshgrid", "ones",
+           "ones_like", "range", "sequence_mask", "zeros", "zeros_like"]
 
 
 class Fill(NumberedOp):
@@ -218,6 +218,11 @@ def convert_to_tensor(value: Any, dtype=None, dtype_hint=None, name: str | None 
         return identity(tensor)
     graph = current_graph()
     return tensor if graph is None else import_tensor(graph, tensor)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor or a variable (TensorFlow's `tf.is_tensor`)."""
+    return isinstance(x, Tensor)
 
 
 def _no_layout(function: str, layout) -> None:

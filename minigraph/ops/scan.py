@@ -58,11 +58,8 @@ def map_fn(
 
     # The first result says what there will be; in a graph only its shape is used.
     first = flatten(made)
-    if steps.eager:
-        rows = [first, *(body(i) for i in range(1, steps.count))]
-        found = [ops.stack(column) for column in zip(*rows, strict=True)]
-    else:
-        _, found = loop_with_history(body, [ops.zeros_like(x) for x in first], steps.count, range(len(first)))
+    state, begin = (first, 1) if steps.eager else ([ops.zeros_like(x) for x in first], 0)
+    _, found = steps.run(body, state, begin)
     return _result(made, found, back_prop)
 
 
@@ -91,27 +88,10 @@ def scan(
     >>> tf.scan(lambda total, x: total + x, tf.constant([1, 2, 3])).numpy().tolist()
     [1, 3, 6]
     """
-    steps = _Steps(elems, "scan", reverse)
-    start, begin = steps.start(initializer)
-    state = flatten(start)
-
-    def body(i: Any, *leaves: Tensor) -> list[Tensor]:
-        return _next(fn, pack_like(start, leaves), steps.at(begin + i), "scan")
-
-    if steps.eager:
-        rows = [state] if begin else []
-        now = state
-        for i in range(steps.count - begin):
-            now = body(i, *now)
-            rows.append(now)
-        found = [ops.stack(column) for column in zip(*rows, strict=True)]
-    else:
-        _, found = loop_with_history(body, state, steps.count - begin, range(len(state)))
-        if begin:
-            found = [ops.concat([x[None], rest], axis=0) for x, rest in zip(state, found, strict=True)]
+    structure, _, found = _carried(fn, elems, initializer, "scan", reverse)
     if reverse:
         found = [ops.reverse(x, [0]) for x in found]
-    return _result(start, found, back_prop)
+    return _result(structure, found, back_prop)
 
 
 def foldl(
@@ -129,7 +109,8 @@ def foldl(
     >>> tf.foldl(lambda total, x: 10 * total + x, tf.constant([1, 2, 3])).numpy().item()
     123
     """
-    return _folded(fn, elems, initializer, back_prop, "foldl", False)
+    structure, last, _ = _carried(fn, elems, initializer, "foldl", keep=False)
+    return _result(structure, last, back_prop)
 
 
 def foldr(
@@ -142,23 +123,21 @@ def foldr(
     name: str | None = None,
 ) -> Any:
     """`foldl` from the last slice to the first."""
-    return _folded(fn, elems, initializer, back_prop, "foldr", True)
+    structure, last, _ = _carried(fn, elems, initializer, "foldr", reverse=True, keep=False)
+    return _result(structure, last, back_prop)
 
 
-def _folded(fn: Callable, elems: Any, initializer: Any, back_prop: bool, op: str, reverse: bool) -> Any:
+def _carried(
+    fn: Callable, elems: Any, initializer: Any, op: str, reverse: bool = False, keep: bool = True
+) -> tuple[Any, list[Tensor], list[Tensor]]:
+    """A state carried through the slices: its structure, the last one, and with `keep` all of them."""
     steps = _Steps(elems, op, reverse)
     start, begin = steps.start(initializer)
-    state = flatten(start)
 
     def body(i: Any, *leaves: Tensor) -> list[Tensor]:
-        return _next(fn, pack_like(start, leaves), steps.at(begin + i), op)
+        return _next(fn, pack_like(start, leaves), steps.at(i), op)
 
-    if steps.eager:
-        for i in range(steps.count - begin):
-            state = body(i, *state)
-    else:
-        state, _ = loop_with_history(body, state, steps.count - begin, [])
-    return _result(start, state, back_prop)
+    return start, *steps.run(body, flatten(start), begin, keep)
 
 
 class _Steps:
@@ -193,6 +172,27 @@ class _Steps:
     def start(self, initializer: Any) -> tuple[Any, int]:
         """The state to begin with, and how many slices it has used."""
         return (self.at(0), 1) if initializer is None else (map_structure(convert, initializer), 0)
+
+    def run(self, body: Callable, state: list[Tensor], begin: int, keep: bool = True
+            ) -> tuple[list[Tensor], list[Tensor]]:
+        """state = body(i, *state) for the slices from number `begin` on.
+
+        Returns: the last state, and with `keep` the states along a new first axis: one for every slice, so
+        that with `begin` 1 the state to begin with is the first.
+        """
+        if not self.eager:
+            kept = range(len(state)) if keep else []
+            from_begin = lambda i, *now: body(i + begin if begin else i, *now)
+            last, after = loop_with_history(from_begin, state, self.count - begin, kept)
+            if begin and keep:
+                after = [ops.concat([x[None], rest], axis=0) for x, rest in zip(state, after, strict=True)]
+            return last, after
+        rows = [state] if begin else []
+        for i in range(begin, self.count):
+            state = body(i, *state)
+            if keep:
+                rows.append(state)
+        return state, [ops.stack(column) for column in zip(*rows, strict=True)] if keep else []
 
 
 def _next(fn: Callable, state: Any, now: Any, op: str) -> list[Tensor]:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import pytest
 
-from benchmarks import inputs, run, timing
+from benchmarks import inputs
 from benchmarks.networks import (
     C1,
     C2,
@@ -30,8 +30,8 @@ from benchmarks.networks import (
     cells_around,
 )
 from benchmarks.operators import BatchNormalize, Conv2d, DepthwiseConv2d, Pool2d
-from benchmarks.peers import OURS, PEERS
-from benchmarks.workloads import WORKLOADS, Forward, Task, TrainStep, Workload
+from benchmarks.workloads import WORKLOADS, Forward, Task, TrainStep
+from tests.benchmarks.agreeing import assert_peers_agree
 
 #: Every kind of layer, odd sizes, both paddings, strides 1 and 2, a residual block.
 TRUNK = (
@@ -128,14 +128,4 @@ NETWORKS = [Forward(POOLED, 2), Forward(FLATTENED, 2), TrainStep(TRAINED, 5)]
     map(str, [type(task).__name__, *[v for v in vars(task).values() if isinstance(v, str)]])))
 def test_peers_that_know_the_task_agree(task: Task) -> None:
     """Tiny sizes of everything, on every library installed, three calls each."""
-    found = {}
-    for peer in PEERS.values():
-        if peer.installed and (runner := peer.load().make(task)):
-            found[peer.name] = [timing.fingerprint(runner.step()) for _ in range(timing.VALUES_COMPARED)]
-            if runner.reset:
-                runner.reset()
-                again = timing.fingerprint(runner.step())
-                assert again == pytest.approx(found[peer.name][0], rel=1e-5), peer.name
-    assert OURS in found
-    assert len(found) > 1, "no other library is installed"
-    assert run._disagreements(Workload("tiny", "g", "d", task), found) == {}
+    assert_peers_agree(task)

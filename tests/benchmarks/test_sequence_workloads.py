@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import inputs, run, timing
-from benchmarks.peers import OURS, PEERS, keras_model
+from benchmarks import inputs
+from benchmarks.peers import OURS, keras_model
 from benchmarks.sequences import D1, D2, LSTM_512, STACKED_GRU, STACKED_LSTM, Recurrent, SequenceNetwork
-from benchmarks.workloads import WORKLOADS, Forward, Task, TrainStep, Workload
+from benchmarks.workloads import WORKLOADS, Forward, Task, TrainStep
 from minigraph import keras
+from tests.benchmarks.agreeing import assert_peers_agree
 
 NETWORKS = [D1, D2, LSTM_512, STACKED_GRU, STACKED_LSTM]
 
@@ -61,18 +62,8 @@ def _tasks() -> list[Task]:
 @pytest.mark.parametrize("task", _tasks(), ids=lambda task: f"{type(task).__name__} {task.network.name}")
 def test_peers_that_know_the_task_agree(task: Task) -> None:
     """Tiny sizes of every kind of layer, on every library installed, three calls each."""
-    found = {}
-    for peer in PEERS.values():
-        if peer.installed and (runner := peer.load().make(task)):
-            found[peer.name] = [timing.fingerprint(runner.step()) for _ in range(timing.VALUES_COMPARED)]
-            if runner.reset:
-                runner.reset()
-                again = timing.fingerprint(runner.step())
-                assert again == pytest.approx(found[peer.name][0], rel=1e-5), peer.name
-    assert OURS in found
-    assert len(found) > 1, "no other library is installed"
+    found = assert_peers_agree(task)
     first = found[OURS]
     for name, values in found.items():
         for wanted, got in zip(first, values, strict=True):
             assert got == pytest.approx(wanted, rel=1e-4, abs=1e-6), name
-    assert run._disagreements(Workload("tiny", "g", "d", task), found) == {}

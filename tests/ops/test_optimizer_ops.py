@@ -111,15 +111,19 @@ METHODS = {
 }
 
 
+def beside_keras(keras, name, dtype):
+    """A method's model and its step here, and the same variables and optimizer of Keras."""
+    ours, theirs = METHODS[name]
+    model = Model(dtype)
+    variables = [keras.Variable(x, dtype=dtype) for x in numbers(0, dtype)]
+    return model, ours(model), variables, theirs(keras.optimizers)
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", METHODS)
 def test_steps_equal_keras(keras, name, dtype):
-    ours, theirs = METHODS[name]
-    model = Model(dtype)
-    step = ours(model)
-    variables = [keras.Variable(x, dtype=dtype) for x in numbers(0, dtype)]
-    optimizer = theirs(keras.optimizers)
+    model, step, variables, optimizer = beside_keras(keras, name, dtype)
     for i in range(STEPS):
         gradient = numbers(i + 1, dtype)
         assert step(gradient) is None
@@ -197,11 +201,7 @@ def looked_up(seed, dtype):
 def test_steps_with_squares_of_rows_equal_keras(keras, name, dtype):
     import tensorflow as tf
 
-    ours, theirs = METHODS[name]
-    model = Model(dtype)
-    step = ours(model)
-    variables = [keras.Variable(x, dtype=dtype) for x in numbers(0, dtype)]
-    optimizer = theirs(keras.optimizers)
+    model, step, variables, optimizer = beside_keras(keras, name, dtype)
     for i in range(STEPS):
         rows, total, squares, others = looked_up(i + 1, dtype)
         step([total, *others], [squares, None, None, None])

@@ -1,6 +1,8 @@
 """Recording and showing the walks learners see first: f(x, y) and a dense layer, forwards and backwards."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -393,6 +395,20 @@ def test_a_recorder_leaves_nothing_behind():
     with pytest.raises(ZeroDivisionError), EagerRecorder():
         raise ZeroDivisionError
     assert recording.active is None and not eager.tapes and not autodiff.listeners
+
+
+def test_walks_leave_the_random_numbers_alone():
+    # In a process of its own: only the first import of what draws them could touch the numbers.
+    script = (
+        "import random, minigraph as tf\n"
+        "from minigraph import stepper\n"
+        "before = random.getstate()\n"
+        "recording = tf.step(lambda x, y: x * y, 3.0, 4.0, interactive=False)\n"
+        "assert random.getstate() == before\n"
+    )
+    walk = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert walk.returncode == 0, walk.stderr
+    assert "3 · 4 = 12" in walk.stdout
 
 
 # ---------------------------------------------------------------------------- every kind of op

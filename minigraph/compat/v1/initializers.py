@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigraph.dtypes import as_dtype
-from minigraph.errors import UnsupportedError
+from minigraph.errors import UnsupportedError, missing_name
 from minigraph.keras import initializers
 from minigraph.ops.random import float_draw
 from minigraph.ops.state import default_graph
@@ -137,3 +137,7 @@ class glorot_normal_initializer(Random):
     def parameters(self, shape):
         variance = 2.0 / max(2.0, sum(initializers.compute_fans(shape)))
         return 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.initializers", name, [known for known in globals() if "_initializer" in known])

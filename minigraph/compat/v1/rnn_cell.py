@@ -10,6 +10,7 @@ from minigraph.compat.v1.rnn_cells import (
     MultiRNNCell,
     RNNCell,
 )
+from minigraph.errors import missing_name
 
 __all__ = [
     "BasicLSTMCell",
@@ -21,3 +22,7 @@ __all__ = [
     "MultiRNNCell",
     "RNNCell",
 ]
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.nn.rnn_cell", name, __all__)

@@ -17,6 +17,7 @@ from minigraph.errors import (
     UnconnectedError,
     UnknownNameError,
     did_you_mean,
+    missing_name,
 )
 from minigraph.graph import Value
 from minigraph.ops import optimizers as update_ops
@@ -24,6 +25,19 @@ from minigraph.ops.indexed_slices import find_slices, sum_slices
 from minigraph.ops.state import default_graph, variables_read
 from minigraph.session import Group, Session
 from minigraph.variable import Variable
+
+__all__ = [
+    "AdagradOptimizer",
+    "AdamOptimizer",
+    "GradientDescentOptimizer",
+    "MomentumOptimizer",
+    "Optimizer",
+    "RMSPropOptimizer",
+    "Saver",
+    "exponential_decay",
+    "get_or_create_global_step",
+    "latest_checkpoint",
+]
 
 
 class Optimizer:
@@ -349,3 +363,7 @@ def exponential_decay(
         if staircase:
             progress = ops.floor(progress)
         return ops.pow(ops.constant(float(decay_rate)), progress) * learning_rate
+
+
+def __getattr__(name: str):
+    raise missing_name("tf.train", name, __all__)

@@ -196,3 +196,7 @@ def _class_names(file: str, changed: int) -> list[tuple[str, str]]:
 def network_name(network: str, name: str) -> Exception:
     """What a network's module raises for a name it does not have."""
     return missing_name(f"keras.applications.{network}", name, __all__, NETWORKS)
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.applications.imagenet_utils", name, __all__)

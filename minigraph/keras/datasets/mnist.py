@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigraph.errors import FailedPreconditionError, InvalidArgumentError
+from minigraph.errors import FailedPreconditionError, InvalidArgumentError, missing_name
 
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -124,3 +124,7 @@ def _not_mnist(file: Path, got: str) -> InvalidArgumentError:
         wanted="an npz of " + ", ".join(_ARRAYS) + " with 28 x 28 images",
         fix="remove the file and fetch it again, or give the path of another",
     )
+
+
+def __getattr__(name: str):
+    raise missing_name("keras.datasets.mnist", name, ("load_data",))

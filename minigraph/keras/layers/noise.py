@@ -8,51 +8,60 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from kernels.lane_activations import SELU_ALPHA, SELU_SCALE
 from minigraph import ops
 from minigraph.errors import InvalidArgumentError
 from minigraph.keras import random, regularizers
 from minigraph.keras.convolution import data_format_name
 from minigraph.keras.layer import InputSpec, Layer
 
-#: SELU's, which AlphaDropout keeps at mean 0 and variance 1 (Klambauer et al. 2017).
-_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805
-
 
 class _Noise(Layer):
-    """Base: a generator of seeds, made where there is something to draw."""
+    """Base: passes its input on, and while training what `disturb` makes of it.
+
+    Attributes:
+        _strength: what the argument is called that says how much, from 0 (nothing) to 1.
+    """
 
     supports_masking = True
+    _strength = "rate"
+    rate: float
 
-    def __init__(self, seed: int | None, **kwargs):
+    def __init__(self, value: float, seed: int | None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
-        self.built = True
-
-    def share(self, argument: str, value: float) -> float:
-        """`value`, checked to be from 0 to 1; above 0 it needs the generator."""
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
             raise InvalidArgumentError(
-                f"{type(self).__name__}: {argument} is a number from 0 to 1", where=f"layer {self.name!r}",
-                got=repr(value), wanted=f"0 <= {argument} <= 1", fix=f"for example {argument}=0.2")
+                f"{type(self).__name__}: {self._strength} is a number from 0 to 1",
+                where=f"layer {self.name!r}", got=repr(value), wanted=f"0 <= {self._strength} <= 1",
+                fix=f"for example {self._strength}=0.2")
+        setattr(self, self._strength, value)
+        self.seed = seed
+        # Without anything to draw, no seed is taken from those of the layers to come.
         if value > 0:
-            self.seed_generator = random.SeedGenerator(self.seed)
-        return value
+            self.seed_generator = random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return self.disturb(inputs) if training and getattr(self, self._strength) > 0 else inputs
+
+    def disturb(self, inputs):
+        raise NotImplementedError
+
+    def get_config(self):
+        return {**super().get_config(), self._strength: getattr(self, self._strength), "seed": self.seed}
 
 
 class GaussianNoise(_Noise):
     """In training, output = input + noise of mean 0 and standard deviation `stddev`; else the input"""
 
+    _strength = "stddev"
+    stddev: float
+
     def __init__(self, stddev: float, seed: int | None = None, **kwargs):
-        super().__init__(seed, **kwargs)
-        self.stddev = self.share("stddev", stddev)
+        super().__init__(stddev, seed, **kwargs)
 
-    def call(self, inputs, training=False):
-        if not training or self.stddev == 0:
-            return inputs
+    def disturb(self, inputs):
         return inputs + random.normal(ops.shape(inputs), 0.0, self.stddev, self.dtype, self.seed_generator)
-
-    def get_config(self):
-        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
 
 class GaussianDropout(_Noise):
@@ -63,17 +72,11 @@ class GaussianDropout(_Noise):
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
-        super().__init__(seed, **kwargs)
-        self.rate = self.share("rate", rate)
+        super().__init__(rate, seed, **kwargs)
 
-    def call(self, inputs, training=False):
-        if not training or self.rate == 0:
-            return inputs
+    def disturb(self, inputs):
         spread = math.sqrt(self.rate / (1.0 - self.rate))
         return inputs * random.normal(ops.shape(inputs), 1.0, spread, self.dtype, self.seed_generator)
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 class AlphaDropout(_Noise):
@@ -85,24 +88,20 @@ class AlphaDropout(_Noise):
 
     def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None,
                  **kwargs):
-        super().__init__(seed, **kwargs)
-        self.rate = self.share("rate", rate)
+        super().__init__(rate, seed, **kwargs)
         self.noise_shape = noise_shape
 
-    def call(self, inputs, training=False):
-        if not training or self.rate == 0:
-            return inputs
+    def disturb(self, inputs):
         sizes = ops.shape(inputs)
         if self.noise_shape is not None:
             sizes = [sizes[i] if n is None else n for i, n in enumerate(self.noise_shape)]
         kept = ops.cast(random.uniform(sizes, seed=self.seed_generator) >= self.rate, inputs.dtype)
-        lowest = -_ALPHA * _SCALE
+        lowest = -SELU_ALPHA * SELU_SCALE
         a = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5
         return a * (inputs * kept + lowest * (1 - kept)) - a * lowest * self.rate
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed,
-                "noise_shape": self.noise_shape}
+        return {**super().get_config(), "noise_shape": self.noise_shape}
 
 
 class SpatialDropout1D(_Noise):
@@ -113,18 +112,12 @@ class SpatialDropout1D(_Noise):
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
-        super().__init__(seed, **kwargs)
-        self.rate = self.share("rate", rate)
+        super().__init__(rate, seed, **kwargs)
         self.input_spec = InputSpec(ndim=3)
 
-    def call(self, inputs, training=False):
-        if not training or self.rate == 0:
-            return inputs
+    def disturb(self, inputs):
         sizes = ops.shape(inputs)
         return random.dropout(inputs, self.rate, (sizes[0], 1, sizes[2]), self.seed_generator)
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 class SpatialDropout2D(_Noise):
@@ -135,22 +128,18 @@ class SpatialDropout2D(_Noise):
     """
 
     def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs):
-        super().__init__(seed, **kwargs)
-        self.rate = self.share("rate", rate)
+        super().__init__(rate, seed, **kwargs)
         self.data_format = data_format_name(f"layer {self.name!r}", data_format)
         self.input_spec = InputSpec(ndim=4)
 
-    def call(self, inputs, training=False):
-        if not training or self.rate == 0:
-            return inputs
+    def disturb(self, inputs):
         sizes = ops.shape(inputs)
         shape = ((sizes[0], 1, 1, sizes[3]) if self.data_format == "channels_last"
                  else (sizes[0], sizes[1], 1, 1))
         return random.dropout(inputs, self.rate, shape, self.seed_generator)
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed,
-                "data_format": self.data_format}
+        return {**super().get_config(), "data_format": self.data_format}
 
 
 class ActivityRegularization(Layer):

@@ -1,7 +1,12 @@
 """Keras metrics by name: objects that collect, and the functions behind them."""
 
 from minigraph.errors import missing_name
-from minigraph.keras.losses.functions import (
+from minigraph.keras.losses import (
+    KLD,
+    MAE,
+    MAPE,
+    MSE,
+    MSLE,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
@@ -10,11 +15,18 @@ from minigraph.keras.losses.functions import (
     hinge,
     huber,
     kl_divergence,
+    kld,
+    kullback_leibler_divergence,
     log_cosh,
+    logcosh,
+    mae,
+    mape,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
+    mse,
+    msle,
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
@@ -139,14 +151,6 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
-
-# Keras's short names.
-KLD = kld = kullback_leibler_divergence = kl_divergence
-MAE = mae = mean_absolute_error
-MAPE = mape = mean_absolute_percentage_error
-MSE = mse = mean_squared_error
-MSLE = msle = mean_squared_logarithmic_error
-logcosh = log_cosh
 
 _CLASSES = [
     AUC,

@@ -1,19 +1,13 @@
 """TensorFlow 1's `tf.contrib`: what courses use of it."""
 
 from minigraph.compat.v1.contrib import rnn
+from minigraph.errors import missing_name
 
 __all__ = ["rnn"]
 
+_INSTEAD = dict.fromkeys(
+    ("layers", "learn", "slim"), "write the layers with tf.matmul and tf.nn, or use minigraph.keras")
+
 
 def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    from minigraph.errors import MissingNameError
-
-    raise MissingNameError(
-        f"tf.contrib.{name} is not supported",
-        where=f"tf.contrib.{name}",
-        got=name,
-        wanted="tf.contrib.rnn",
-        fix="write the layers with tf.matmul and tf.nn, or use minigraph.keras",
-    )
+    raise missing_name("tf.contrib", name, __all__, _INSTEAD)

@@ -2,42 +2,15 @@
 nothing itself.
 """
 
+from minigraph.compat.v1 import rnn_cell as _rnn_cell
 from minigraph.compat.v1.rnn import static_rnn
-from minigraph.compat.v1.rnn_cells import (
-    BasicLSTMCell,
-    BasicRNNCell,
-    DropoutWrapper,
-    GRUCell,
-    LSTMCell,
-    LSTMStateTuple,
-    MultiRNNCell,
-    OutputProjectionWrapper,
-    RNNCell,
-)
+from minigraph.compat.v1.rnn_cell import *  # noqa: F403
+from minigraph.compat.v1.rnn_cells import OutputProjectionWrapper
+from minigraph.errors import missing_name
 
-__all__ = [
-    "BasicLSTMCell",
-    "BasicRNNCell",
-    "DropoutWrapper",
-    "GRUCell",
-    "LSTMCell",
-    "LSTMStateTuple",
-    "MultiRNNCell",
-    "OutputProjectionWrapper",
-    "RNNCell",
-    "static_rnn",
-]
+__all__ = ["OutputProjectionWrapper", "static_rnn"]
+__all__ += _rnn_cell.__all__
 
 
 def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    from minigraph.errors import MissingNameError
-
-    raise MissingNameError(
-        f"tf.contrib.rnn.{name} is not supported",
-        where=f"tf.contrib.rnn.{name}",
-        got=name,
-        wanted=", ".join(__all__),
-        fix="use one of these, or write a cell: a class derived from RNNCell",
-    )
+    raise missing_name("tf.contrib.rnn", name, __all__)
