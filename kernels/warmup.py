@@ -40,7 +40,6 @@ FAMILIES = (
     "pool",
     "resize",
     "projective",
-    "panels",
     "recurrent_panels",
     "recurrent",
     "recurrent_gradient",
@@ -52,7 +51,7 @@ COMMON = frozenset(
     run_tape pool_worker pool_init fused load_runs
     identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
     squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
-    matmul pack_panels matvec reduce_sum reduce_max argmax
+    matmul matvec reduce_sum reduce_max argmax
     conv2d conv2d_filter_gradient turn_filters
     winograd winograd_filters winograd_filter_gradient winograd_filter_gradient_finish
     max_pool2d max_pool2d_winners max_pool2d_send
@@ -61,7 +60,7 @@ COMMON = frozenset(
     copy_box fill take_rows one_hot
     categorical_matches binary_matches sparse_categorical_accuracy
     adam sgd sgd_momentum rmsprop adagrad advance accumulate
-    pack_recurrent lstm lstm_grad gru gru_grad
+    pack_recurrent pack_recurrent_transposed lstm lstm_grad gru gru_grad
     random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next shuffle_order
 """.split()
 )
