@@ -220,6 +220,7 @@ def _rmsprop(centered: bool, momentum: bool, squared: bool) -> Callable:
             rho, mu, epsilon = number(a[_H0]), T(number(a[_H1])), T(number(a[_H2]))
             keep, rest = T(rho), T(1.0 - rho)
             start, stop = a[_TOTAL] * part // parts, a[_TOTAL] * (part + 1) // parts
+            before, failed = 0, 0
             for tensor in range(a[_TENSORS]):
                 row = _FIRST + (state + states + 1) * tensor
                 n = a[row + state + states]
@@ -236,6 +237,9 @@ def _rmsprop(centered: bool, momentum: bool, squared: bool) -> Callable:
                         mean = keep * average[i] + rest * gradient
                         average[i] = mean
                         variance -= mean * mean
+                        # A sum of squares, unlike the square of a sum, may be less than the mean's square.
+                        if squared and variance + epsilon <= T(0):
+                            failed = before + i + 1
                     increment = lr * gradient / square_root(variance + epsilon)
                     if momentum:
                         increment += mu * m[i]
@@ -243,7 +247,8 @@ def _rmsprop(centered: bool, momentum: bool, squared: bool) -> Callable:
                     p[i] -= increment
                 start -= n
                 stop -= n
-            return 0
+                before += n
+            return failed
 
         return body
 
@@ -431,6 +436,8 @@ def rmsprop_calls(
     average gradient when centered.
         v = rho v + (1 - rho) g^2;  d = v, centered: average = rho average + (1 - rho) g, d = v - average^2
         step = lr g / sqrt(d + epsilon);  with momentum: step = m = momentum m + step;  p -= step
+    With q, d + epsilon may be 0 or less. Then the call's result is 1 + such an element's position, counted
+    through all tensors.
     """
     moving = momentum > 0
     return _update_calls(

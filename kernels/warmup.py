@@ -45,21 +45,26 @@ FAMILIES = (
     "recurrent_gradient",
 )
 
-#: What training dense, convolutional and recurrent networks uses: these are compiled by default.
+#: What training dense, convolutional and recurrent networks uses, on words and augmented images too: these
+#: are compiled by default.
 COMMON = frozenset(
     """
-    run_tape pool_worker pool_init fused load_runs
-    identity add sub mul div muladd neg abs square sqrt exp log maximum minimum clip select cast equal greater
-    squared_difference relu relu_grad sigmoid sigmoid_grad tanh tanh_grad div_no_nan
+    run_tape run_branches pool_worker pool_init fused load_runs
+    identity add sub mul div muladd neg abs square sqrt exp log log1p sin cos maximum minimum clip select cast
+    equal not_equal greater greater_equal less_equal squared_difference div_no_nan
+    relu relu_grad sigmoid sigmoid_grad tanh tanh_grad
     matmul matvec reduce_sum reduce_max argmax
     conv2d conv2d_filter_gradient turn_filters
     winograd winograd_filters winograd_filter_gradient winograd_filter_gradient_finish
     max_pool2d max_pool2d_winners max_pool2d_send
     softmax softmax_grad sparse_softmax_cross_entropy sparse_softmax_cross_entropy_grad softmax_cross_entropy
     softmax_cross_entropy_grad log_softmax log_softmax_grad
-    copy_box fill take_rows one_hot
+    copy_box fill take_rows one_hot gather scatter_add
+    projective_transform interpolate
+    batch_norm_statistics batch_norm_finish normalize_rows fold_batch_norm
+    batch_norm_gradient_sums batch_norm_gradient_finish batch_norm_gradient_rows
     categorical_matches binary_matches sparse_categorical_accuracy
-    adam sgd sgd_momentum rmsprop adagrad advance accumulate
+    adam adam_squares sgd sgd_momentum rmsprop rmsprop_squares adagrad advance accumulate
     pack_recurrent pack_recurrent_transposed lstm lstm_grad gru gru_grad
     random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next shuffle_order
 """.split()
@@ -73,11 +78,13 @@ _MOVES_BYTES = frozenset(
     "copy_box fill gather take_rows gather_nd scatter_nd_update one_hot load_runs".split()
 )
 _CARRIERS = {
-    "take_rows": ("uint32", "uint64"),
+    "take_rows": ("uint8", "uint32", "uint64"),
     "fill": ("uint8", "uint32", "uint64"),
     "copy_box": ("uint8", "uint32", "uint64"),
     "load_runs": ("uint8", "int32", "int64"),
 }
+#: Functions that are used on other dtypes too: masks are kept, classes are compared.
+_ALSO = {"identity": [("bool",)], "equal": [("int64",)]}
 
 
 def declare_all() -> None:
@@ -116,7 +123,8 @@ def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
                 ("uint8", "float32"),
                 ("float32", "int32"),
             ]
-        return [("float32",) if "float32" in function.dtypes else function.dtypes[-1:]]
+        first = ("float32",) if "float32" in function.dtypes else function.dtypes[-1:]
+        return [first, *_ALSO.get(name, [])]
     if name in ("reduce_any", "reduce_all"):
         return [("bool",)]
     if name.startswith("reduce_"):
@@ -127,7 +135,7 @@ def _dtypes(kernel_: Kernel) -> list[tuple[str, ...]]:
     # Softmax and its sparse loss share a build: the loss takes labels besides.
     if name == "sparse_softmax_cross_entropy":
         letters = ["T", "L"]
-    first: tuple[str, ...] = _CARRIERS.get(name, ("uint32",)) if name in _MOVES_BYTES else ("float32",)
+    first = _CARRIERS.get(name, ("uint32",)) if name in _MOVES_BYTES else ("float32",)
     if name == "integer_mean":
         first = ("int32", "int64")
     elif name == "random_integers":

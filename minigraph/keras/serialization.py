@@ -150,7 +150,7 @@ class Registry:
             f"no {self.kind} is called {name!r}",
             where=self.where,
             got=repr(name),
-            wanted=f"the name of a {self.kind}, or an object",
+            wanted=f"a name that {self.where} has, or an object",
             fix=did_you_mean(name, self.known),
         )
 

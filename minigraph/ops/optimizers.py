@@ -247,6 +247,21 @@ class RmspropUpdate(_Update):
             squared=squared,
         )
 
+    def check_index_error(self, node, position, inputs):
+        # The position does not say of which dtype its tensors are: the state shows it.
+        attrs = node.attrs
+        variances, averages = attrs["slots"][0], attrs["slots"][-1]
+        spreads = {i: variances[i].array - np.square(averages[i].array) for i in attrs["squared"]}
+        spread, i = min((np.nan_to_num(x, nan=np.inf).min(initial=np.inf), i) for i, x in spreads.items())
+        return InvalidArgumentError(
+            f"{self.name}: a centered average of squared gradients is negative",
+            where=f"variable {attrs['parameters'][i].name!r}",
+            got=f"{spread:.3g}: rows looked up more than once in a batch add their squares, which are less "
+                "than the square of their sum",
+            wanted=f"more than -{attrs['epsilon']:g}, the epsilon: a step is divided by the root",
+            fix="centered=False, or Adam",
+        )
+
     def tensorflow_update(self, tf, parameter, gradient, square, lr, slots, iterations, attrs):
         rho = attrs["rho"]
         variance, *rest = slots

@@ -122,7 +122,7 @@ class MaxPool2d(_Forward):
     def check_dtype(self, dtype) -> None:
         if dtype.is_complex or dtype.is_bool:
             raise DTypeError(f"{self.name}: the images must be numbers with an order",
-                             where=f"op {self.name}", got=dtype.name, wanted="float32 or float64",
+                             where=f"op {self.name}", got=dtype.name, wanted="real numbers",
                              fix="tf.cast(x, tf.float32)")
 
     def infer(self, specs, attrs):

@@ -152,7 +152,8 @@ class _ReduceToExtreme(_Reduce, abstract=True):
         x = call.inputs[0]
         chosen = cast(equal(x, _with_kept_axes(call.outputs[0], call)), x.dtype)
         ties = apply1("reduce_sum", [chosen], {"axis": call.attrs["axis"], "keepdims": True})
-        return [chosen / ties * _with_kept_axes(dy, call)]
+        # The share is small: divided and multiplied there, x's many elements need one product each.
+        return [chosen * (1 / ties * _with_kept_axes(dy, call))]
 
 
 class ReduceMax(_ReduceToExtreme):

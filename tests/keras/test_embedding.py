@@ -59,6 +59,39 @@ def test_training_an_embedding(optimizer):
     same(script, rtol=5e-5)
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_centered_rmsprop_stops_where_kerass_does(momentum):
+    """A word that occurs often: the average of its squares falls below the square of its average."""
+
+    def script(keras, tf):
+        model = keras.Sequential([
+            keras.layers.Embedding(5, 3, embeddings_initializer="ones"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, kernel_initializer="ones"),
+        ])
+        model.compile(keras.optimizers.RMSprop(0.01, momentum=momentum, centered=True), "mse")
+        losses = []
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            for _ in range(30):
+                model.reset_metrics()
+                losses.append(float(model.train_on_batch(np.array([[1, 1, 1, 0]]), np.zeros((1, 1)))))
+        return losses
+
+    assert len(same(script)) >= 3
+
+
+def test_centered_rmsprop_says_why_it_stops():
+    model = ours.Sequential([ours.layers.Embedding(5, 3, name="words"), ours.layers.GlobalAveragePooling1D(),
+                             ours.layers.Dense(1)])
+    model.compile(ours.optimizers.RMSprop(centered=True), "mse")
+    with pytest.raises(InvalidArgumentError) as caught:
+        model.fit(np.ones((1, 40), "int32"), np.ones((1, 1)), epochs=2, verbose=0)
+    for part in ("a centered average of squared gradients is negative", "variable 'embeddings'",
+                 "rows looked up more than once", "the epsilon", "centered=False"):
+        assert part in str(caught.value)
+
+
 LOOPS = ["eager", "function", "gradients from a function"]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigraph import keras as ours
-from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
 from tests.keras.side_by_side import same
 
 pytestmark = pytest.mark.parity
@@ -97,6 +97,37 @@ def test_resizing_pixels_keeps_whole_numbers(arguments):
     same(script)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64"])
+def test_pooling_keeps_whole_numbers(dtype):
+    pixels = PIXELS.astype(dtype)
+
+    def script(keras, tf):
+        layers = keras.layers
+        model = keras.Sequential([keras.Input((7, 6, 3), dtype=dtype), layers.MaxPooling2D(2)])
+        scaled = keras.Sequential([model, layers.Rescaling(1 / 255)])
+        return [np.asarray(layers.MaxPooling2D(3, 2, "same")(pixels)),
+                np.asarray(layers.MaxPooling1D(2)(pixels[0])),
+                np.asarray(layers.MaxPooling2D(2, dtype="float64")(pixels)),
+                np.asarray(layers.GlobalMaxPooling2D()(pixels)),
+                model.predict(pixels, verbose=0), scaled.predict(pixels, verbose=0)]
+
+    same(script)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [
+    ("MaxPooling2D", "bool"), ("AveragePooling2D", "uint8"), ("AveragePooling2D", "int32"),
+    ("AveragePooling1D", "bool")])
+def test_what_cannot_be_pooled(name, dtype):
+    pixels = (PIXELS if name.endswith("2D") else PIXELS[0]).astype(dtype)
+    with pytest.raises(DTypeError) as caught:
+        getattr(ours.layers, name)(2, name="pool")(pixels)
+    for part in ("the images must be", "layer 'pool'", dtype, "tf.cast(x, tf.float32)"):
+        assert part in str(caught.value)
+    tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("keras")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=dtype):
+        getattr(keras.layers, name)(2)(pixels)
+
+
 def test_sizes_not_known_before_a_batch_comes():
     def script(keras, tf):
         layers, x = keras.layers, keras.Input((None, None, 3))
@@ -134,7 +165,7 @@ def test_functions_of_keras_ops():
             np.asarray(ops.max_pool(IMAGES, 2)),
             np.asarray(ops.max_pool(SEQUENCES, 3, strides=1, padding="same")),
             np.asarray(ops.average_pool(IMAGES, (2, 3), padding="same")),
-            np.asarray(ops.max_pool(PIXELS, 2)),
+            np.asarray(ops.max_pool(tf.constant(PIXELS), 2)),
             np.asarray(ops.image.resize(PIXELS, (4, 5))),
             np.asarray(ops.image.resize(IMAGES[0], (4, 5), interpolation="nearest")),
             np.asarray(ops.image.resize(IMAGES, (4, 5), crop_to_aspect_ratio=True)),

@@ -152,6 +152,23 @@ def test_updates_follow_the_reference(name: str, dtype: str) -> None:
             )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_a_centered_average_of_squares_below_0_is_named(dtype: str, momentum: float) -> None:
+    memory = Memory()
+    tensors = []
+    for n in (3, 5):
+        p, g, squares = (memory.put(start, dtype) for start in (np.zeros(n), np.ones(n), np.ones(n)))
+        states = [memory.put(np.zeros(n), dtype) for _ in range(2 + (momentum > 0))]
+        tensors.append((p, g, squares, *states, n))
+    calls = optimizers.rmsprop_calls(tensors, memory.put([0.01], np.float32), dtype, 1, momentum=momentum,
+                                     centered=True, squared=True)
+    assert memory.run(calls) == 0
+    # No squares add up to less than 0, but an average that falls below 0 at once needs no second step.
+    tensors[1][2][2] = -2.0
+    assert memory.run(calls) == 1 + 3 + 2
+
+
 @pytest.mark.parametrize("name", UPDATES)
 def test_updates_are_the_same_on_any_number_of_threads(name: str) -> None:
     one, two = run_steps(name, LARGE, "float32", 1, 3), run_steps(name, LARGE, "float32", 2, 3)

@@ -1,5 +1,6 @@
 """Warming up: the list is well formed, the store is filled, interrupted and repeated runs are right."""
 
+import numpy as np
 import pytest
 
 from kernels import jit, warmup
@@ -27,6 +28,38 @@ def test_everything_means_every_kernel_once_per_dtypes():
     wanted = warmup.worth_compiling(everything=True)
     assert {kernel.name for kernel, _ in wanted} == set(jit.KERNELS)
     assert len(set(wanted)) == len(wanted)
+
+
+WORDS = {
+    "pooled words": lambda layers: [layers.GlobalAveragePooling1D(), layers.Dense(1, activation="sigmoid")],
+    "masked words": lambda layers: [layers.LSTM(4), layers.Dense(1, activation="sigmoid")],
+}
+
+
+@pytest.mark.parametrize("name", ["augmented images", *WORDS])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_training_finds_its_kernels_compiled(name, optimizer, monkeypatch):
+    from minigraph import keras
+
+    monkeypatch.setattr(jit, "_addresses", {})
+    layers, rng = keras.layers, np.random.default_rng(0)
+    if name in WORDS:
+        x, y, loss = rng.integers(1, 9, (8, 5)), rng.integers(0, 2, (8, 1)), "binary_crossentropy"
+        chain = [layers.Embedding(9, 4, mask_zero=name == "masked words"), *WORDS[name](layers)]
+    else:
+        x, y = rng.integers(0, 256, (8, 12, 12, 3)).astype("uint8"), rng.integers(0, 3, 8)
+        loss = "sparse_categorical_crossentropy"
+        chain = [layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomZoom(0.1),
+                 layers.RandomTranslation(0.1, 0.1), layers.RandomContrast(0.1), layers.Rescaling(1 / 255),
+                 layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D(),
+                 layers.Flatten(), layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(chain)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.fit(x, y, batch_size=4, verbose=0, validation_split=0.25)
+    model.predict(x, verbose=0)
+    used = {(kernel, tuple(dtypes)) for kernel, dtypes in jit._addresses}
+    assert len(used) > 10
+    assert used <= {(kernel.name, dtypes) for kernel, dtypes in warmup.worth_compiling()}
 
 
 def test_a_repeated_warm_up_compiles_nothing(empty_cache):

@@ -184,8 +184,8 @@ class RMSprop(Optimizer):
 
     centered: the square of the mean gradient is subtracted from s; momentum: the steps are summed with it.
 
-    Centered, rows of an `Embedding` that are looked up many times in a batch become NaN, where Keras stops
-    with an error of TensorFlow's: their sum of squares may be smaller than the square of their sum.
+    Centered, rows of an `Embedding` that are looked up many times in a batch may stop the training with an
+    InvalidArgumentError, as in Keras: the sum of their squares may be less than the square of their sum.
     """
 
     def __init__(
