@@ -20,7 +20,7 @@ from benchmarks.timing import Summary, summarize
 from benchmarks.worker import Worker, WorkerError
 from benchmarks.workloads import FirstStep, FitEpoch, ImportTime, PeakMemory, TrainStep, Workload
 
-#: Time one peer gets in one round; a call that takes longer is made once.
+#: Time one peer should get in one round; see `timing.sample` for calls that take longer.
 ROUND_SECONDS = 0.1
 
 #: Rounds for what needs a new process each time: such a measurement takes seconds and varies little.

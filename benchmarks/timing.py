@@ -26,6 +26,9 @@ SAMPLE_SECONDS = 1e-3
 #: cycles each.
 CALLS_BEFORE_RESET = 500
 
+#: A turn has at least this many samples, unless one of them alone takes longer than `PATIENCE` turns should.
+FEWEST_SAMPLES, PATIENCE = 5, 3
+
 #: Results of this many first calls are kept, so that peers can be checked to compute the same thing.
 VALUES_COMPARED = 3
 
@@ -67,22 +70,24 @@ def warm(make: Callable[[Any], Runner | None], task: Any) -> Warmed | None:
 
 
 def sample(warmed: Warmed, budget: float) -> list[float]:
-    """Seconds per call, one number per sample, for about `budget` seconds; at least one sample.
+    """Seconds per call, one number per sample, for about `budget` seconds.
 
-    Starts with a call that is not counted, because other peers ran in between and the caches are theirs; in
-    calls that outlast the budget that is lost anyway.
+    Starts with a call that is not counted, because other peers ran in between and the caches are theirs. One
+    sample would still show little else: there are a few at least. In calls that take very long that is lost
+    anyway; they are made once.
     """
     samples: list[float] = []
     remaining, runner = 0, warmed.runner
+    fewest = FEWEST_SAMPLES if warmed.sample_seconds < PATIENCE * budget else 1
     gc.collect()
     gc.disable()
     try:
         deadline = time.perf_counter() + budget
-        while not samples or time.perf_counter() < deadline:
+        while len(samples) < fewest or time.perf_counter() < deadline:
             if remaining < warmed.calls:
                 if runner.reset:
                     runner.reset()
-                if warmed.sample_seconds < budget:
+                if fewest > 1:
                     runner.step()
                 remaining = CALLS_BEFORE_RESET
             samples.append(_seconds(runner.step, warmed.calls) / warmed.calls)

@@ -135,6 +135,20 @@ def test_training_is_put_back_before_it_has_run_too_long() -> None:
     assert timing.CALLS_BEFORE_RESET - 200 < longest <= timing.CALLS_BEFORE_RESET + 1
 
 
+@pytest.mark.parametrize(("seconds", "counted", "called"), [(0.02, 5, 6), (0.5, 1, 1)])
+def test_slow_calls_are_made_a_few_times_and_very_slow_ones_once(seconds, counted, called) -> None:
+    import time
+    calls = []
+
+    def step() -> None:
+        calls.append(1)
+        time.sleep(0.02)
+
+    warmed = timing.Warmed(Runner(step), 0, 0, [], 1, seconds)
+    assert len(timing.sample(warmed, budget=0.01)) == counted
+    assert len(calls) == called
+
+
 def test_first_call_is_kept_apart() -> None:
     calls = iter([0.2])
 
