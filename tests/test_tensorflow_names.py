@@ -168,7 +168,7 @@ def test_is_tensor():
     ("minigraph.keras.applications.imagenet_utils", "decode_prediction", "did you mean 'decode_predictions'"),
     ("minigraph.errors", "OutOfRangeError", "for batch in dataset"),
     ("minigraph.dtypes", "cast", "tf.cast"),
-    ("minigraph.nest", "pack_sequence_as", "tf.nest.pack_like"),
+    ("minigraph.nest", "pack_sequence", "did you mean 'pack_sequence_as'"),
     ("minigraph.compat", "v2", "import minigraph as tf"),
     ("minigraph.compat.v1.train", "AdamOptimiser", "did you mean 'AdamOptimizer'"),
     ("minigraph.compat.v1.contrib", "slim", "write the layers with"),
