@@ -20,7 +20,7 @@ from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, TileShape, tile_
 _LINE = 64
 # Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
 # after the other: together they stay in a second-level cache of 1 MB.
-_B_BLOCK, _A_BLOCK = 128 << 10, 512 << 10
+_B_BLOCK, _A_BLOCK = 64 << 10, 512 << 10
 # Copying pays once a copied element is used often enough: an element of b by rows, one of a by columns.
 _ROWS_TO_COPY_B, _COLUMNS_TO_COPY_A = 512, 512
 # Most bytes of copied strips of b that a part keeps for its next block of a, in the third-level cache.

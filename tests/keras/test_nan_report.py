@@ -83,7 +83,7 @@ def test_a_learning_rate_that_is_too_high(rate, epochs, activation):
 
 def test_weights_that_break_after_the_last_loss_of_an_epoch_was_finite():
     # One step per epoch: the loss of the step is finite, the weights after it are not.
-    model = model_of(keras.layers.Dense(1))
+    model = model_of(keras.layers.Dense(1, kernel_initializer="ones"))
     text = warning_of(model, rate=3e38, epochs=4, batch_size=len(X))
     assert re.search(
         r"op sgd_update in 'sgd\w*/sgd_update' \(.*\) was the first to write -?inf at \(\d, 0\) "
