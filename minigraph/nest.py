@@ -38,8 +38,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
         raise InvalidArgumentError(
             "tf.nest.pack_sequence_as: the leaves do not fill the structure",
             where="tf.nest.pack_sequence_as",
-            got=f"{len(flat_sequence)} leaves" if isinstance(flat_sequence, (list, tuple))
-            else type(flat_sequence).__name__,
+            got=f"{flat_sequence!r:.60}",
             wanted=f"a list of {wanted}, for {structure!r}",
             fix="tf.nest.flatten(structure) gives as many",
         )

@@ -41,6 +41,23 @@ def pack_like(nest: Any, leaves: Sequence[Any]) -> Any:
     return build(nest)
 
 
+def outline(nest: Any, leaf: str = "·") -> str:
+    """The nest with `leaf` for every leaf: a text that is equal for nests of the same structure.
+
+    >>> outline({"b": [1, (2,)], "a": 3})
+    "{'b': [·, (·,)], 'a': ·}"
+    """
+    return repr(pack_like(nest, [_Verbatim(leaf)] * len(flatten(nest))))
+
+
+class _Verbatim:
+    def __init__(self, text: str):
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 def map_structure(function, *nests: Any) -> Any:
     """Apply `function` to corresponding leaves; the result has the structure of the first nest."""
     return pack_like(nests[0], [function(*leaves) for leaves in zip(*map(flatten, nests), strict=True)])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError, UnsupportedError, missing_name
+from minigraph.errors import InvalidArgumentError, UnsupportedError
 from minigraph.keras import serialization
 from minigraph.keras.logits import remember_logits
 from minigraph.ops.dispatch import convert
@@ -212,4 +212,4 @@ def serialize(activation: Callable) -> Any:
 
 
 def __getattr__(name: str):
-    raise missing_name("keras.activations", name, _registry.known)
+    raise _registry.missing(name, globals())

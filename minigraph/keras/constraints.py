@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import missing_name
 from minigraph.keras import config
 from minigraph.keras.serialization import Registry
 from minigraph.keras.serialization import serialize as _serialize
@@ -90,4 +89,4 @@ non_neg, max_norm, unit_norm, min_max_norm = NonNeg, MaxNorm, UnitNorm, MinMaxNo
 
 
 def __getattr__(name: str):
-    raise missing_name("keras.constraints", name, [known for known in _registry.known if known in globals()])
+    raise _registry.missing(name, globals())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigraph.dtypes import as_dtype
-from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError, missing_name
+from minigraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from minigraph.keras import config, random
 from minigraph.keras.arguments import one_of
 from minigraph.keras.naming import to_snake_case
@@ -376,4 +376,4 @@ class _Given(Initializer):
 
 
 def __getattr__(name: str):
-    raise missing_name("keras.initializers", name, [known for known in _registry.known if known in globals()])
+    raise _registry.missing(name, globals())

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from minigraph import ops
-from minigraph.errors import InvalidArgumentError, ShapeError, missing_name
+from minigraph.errors import InvalidArgumentError, ShapeError
 from minigraph.keras.arguments import one_of
 from minigraph.keras.serialization import Registry
 from minigraph.keras.serialization import serialize as _serialize
@@ -126,4 +126,4 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 
 def __getattr__(name: str):
-    raise missing_name("keras.regularizers", name, [known for known in _registry.known if known in globals()])
+    raise _registry.missing(name, globals())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from minigraph.errors import InvalidArgumentError, UnknownNameError, did_you_mean
+from minigraph.errors import InvalidArgumentError, UnknownNameError, did_you_mean, missing_name
 from minigraph.keras.naming import to_snake_case
 
 #: The user's own classes and functions, by the name they are written down under.
@@ -153,6 +153,15 @@ class Registry:
             wanted=f"a name that {self.where} has, or an object",
             fix=did_you_mean(name, self.known),
         )
+
+    def missing(self, name: str, there: Iterable[str]) -> Exception:
+        """What the namespace raises for a name that is not there.
+
+        Args:
+            there: the names the namespace has; those of this registry are what is known.
+        """
+        there = set(there)
+        return missing_name(self.where, name, [known for known in self.known if known in there])
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that `serialize` wrote down (or a name)."""

@@ -23,7 +23,7 @@ from minigraph.ops import dataflow
 from minigraph.ops.dispatch import convert, import_tensor
 from minigraph.ops.registry import OPS
 from minigraph.spec import Spec, spec_of
-from minigraph.tree import flatten, pack_like
+from minigraph.tree import flatten, outline, pack_like
 from minigraph.variable import Variable
 
 #: Seconds of native work after which progress is shown and a keyboard interrupt is seen.
@@ -135,7 +135,7 @@ class Steps:
 
     def on_batch(self, kind: str, nest: Any) -> Step:
         """The step for batches like `nest`; run it on `flatten(nest)`."""
-        key = (kind, _structure(nest), *map(_spec, flatten(nest)))
+        key = (kind, outline(nest), *map(_spec, flatten(nest)))
         found = self._found.get(key)
         if found is None:
             found = self._found[key] = self.trace(kind, nest).compile(results=True)
@@ -144,7 +144,7 @@ class Steps:
     def on_rows(self, kind: str, data: ArrayData, batch: int, results: bool) -> Step:
         """The step that takes the next `batch` rows of `data`; run it on the arrays and the order of the
         rows."""
-        key = (kind, _structure(data.nest), *map(_spec, data.arrays), data.count, batch, results)
+        key = (kind, outline(data.nest), *map(_spec, data.arrays), data.count, batch, results)
         found = self._found.get(key)
         if found is None:
             trace = Trace(self._own[kind], kind, data.nest, (data.count, batch))
@@ -197,8 +197,3 @@ def _leaf_name(nest: Any, index: int) -> str:
         count = len(flatten(part))
         names += [name] if count == 1 else [f"{name}_{i}" for i in range(count)]
     return names[index]
-
-
-def _structure(nest: Any) -> str:
-    """A text that is equal for nests of the same structure."""
-    return repr(pack_like(nest, [0] * len(flatten(nest))))

@@ -32,7 +32,7 @@ from minigraph.ops.dispatch import apply, captured, convert, import_tensor
 from minigraph.ops.registry import Op
 from minigraph.spec import spec_of
 from minigraph.tensor import Tensor
-from minigraph.tree import flatten, pack_like
+from minigraph.tree import outline, pack_like
 
 __all__ = ["case", "cond", "switch_case"]
 
@@ -257,11 +257,12 @@ def cond(
 
 
 def _same_structure(a: Any, b: Any, true: Branch, false: Branch) -> None:
-    if _shape_of_nest(a) != _shape_of_nest(b):
+    one, other = ("None" if nest is None else outline(nest, "tensor") for nest in (a, b))
+    if one != other:
         raise InvalidArgumentError(
             "the branches of cond return different structures",
             where="tf.cond",
-            got=f"{_shape_of_nest(a)} and {_shape_of_nest(b)}",
+            got=f"{one} and {other}",
             wanted="the same structure from both",
             fix="return the same nest of tensors from both functions",
         )
@@ -276,15 +277,6 @@ def _same_structure(a: Any, b: Any, true: Branch, false: Branch) -> None:
                 wanted="the same dtype and rank",
                 fix="cast or reshape one of them",
             )
-
-
-def _shape_of_nest(nest: Any) -> str:
-    return "None" if nest is None else repr(pack_like(nest, [_Dot()] * len(flatten(nest))))
-
-
-class _Dot:
-    def __repr__(self) -> str:
-        return "tensor"
 
 
 def case(

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigraph import ops
 from minigraph.dtypes import as_dtype as find_dtype
-from minigraph.errors import InvalidArgumentError, missing_name
+from minigraph.errors import InvalidArgumentError
 from minigraph.keras import config
 from minigraph.keras.losses.functions import as_dtype
 from minigraph.keras.naming import name_scope
@@ -309,5 +309,4 @@ deserialize, serialize = _registry.deserialize, _serialize
 
 
 def __getattr__(name: str):
-    raise missing_name(
-        "keras.optimizers.schedules", name, [known for known in _registry.known if known in globals()])
+    raise _registry.missing(name, globals())
