@@ -252,3 +252,28 @@ def multiply_add(typing, a, b, c):
         signature = ir.FunctionType(a.type, [a.type] * 3)
         return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), [a, b, c])
     return _operation(lambda a, b, c: a, compute)(typing, a, b, c)
+
+
+@cache
+def constant(T, values: tuple[float, ...]) -> Callable:
+    """constant(): the vector of these numbers of type T."""
+    @intrinsic
+    def constant_lanes(typing):
+        kind = Lanes(T, len(values))
+
+        def codegen(context, builder, signature, arguments):
+            return ir.Constant(context.get_value_type(kind), list(values))
+        return kind(), codegen
+    return constant_lanes
+
+
+@intrinsic
+def total(typing, x):
+    """The sum of all lanes, in any order."""
+    def compute(builder, x):
+        number = x.type.element
+        name = f"llvm.vector.reduce.fadd.v{x.type.count}f{8 * _element_bytes(x.type)}"
+        signature = ir.FunctionType(number, [number, x.type])
+        function = cgutils.get_or_insert_function(builder.module, signature, name)
+        return builder.call(function, [ir.Constant(number, 0), x], fastmath=("reassoc", "nsz"))
+    return _operation(lambda x: x.element, compute)(typing, x)

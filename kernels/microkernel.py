@@ -13,12 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.tiles import ACCUMULATE, CAP, CAP_AT, RELU, STREAM
+
+# What is written as an instruction needs its reader, which Numba leaves out.
+llvm.initialize_native_asmparser()
 
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = _I8.as_pointer()
@@ -92,6 +96,20 @@ class _Vectors:
         """x * y + z, rounded once where the CPU can."""
         return self._call("fmuladd", self.type, x, y, z)
 
+    def exactly(self, operation: str, x, y):
+        """x + y ("fadd") or x - y ("fsub") as written: with one flag it is not given those of fast-math."""
+        return getattr(self.builder, operation)(x, y, flags=("nsz",))
+
+    def add_product(self, x, y, z):
+        """`multiply_add` whose result takes z's register: left to itself LLVM may take another one, and has
+        none to spare where z is one of many sums."""
+        if self.bytes != 64 or "x86" not in self.builder.module.triple:
+            return self.multiply_add(x, y, z)
+        suffix = {4: "ps", 8: "pd"}[self.element_bytes]
+        instruction = ir.InlineAsm(ir.FunctionType(self.type, [self.type] * 3),
+                                   f"vfmadd231{suffix} $1, $2, $0", "=v,v,v,0")
+        return self.builder.call(instruction, [x, y, z])
+
     def first(self, count):
         """The mask of the first `count` lanes; `count` is an i64 and may be outside 0 to `lanes`."""
         index = ir.VectorType(_I32, self.lanes)
@@ -153,6 +171,11 @@ def _prefetch(builder, pointer) -> None:
     function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
     for_reading, second_level, data = _I32(0), _I32(2), _I32(1)
     builder.call(function, [pointer, for_reading, second_level, data])
+
+
+def _in_order(builder) -> None:
+    """What is loaded before this stays before it: values that come too early take registers."""
+    builder.call(ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True), [])
 
 
 def _hidden(builder, value):
@@ -340,6 +363,98 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
     return _native(16, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
 
 
+def pair_tile(element: types.Type, lanes: int, rows: int, vectors: int, b_step: int):
+    """The register tile of a product in pairs of steps (see `kernels.recurrent_pairs`), as a Numba function
+
+        pair_tile(a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, rows, columns)
+
+    c[i, j] = (sum over k < depth of a[i, k] * b[k, j]) * scale[j],    depth = 6 * sixes + more
+
+    A row's numbers lie one after the other, b[k, j] at b + k*`b_step` + j*size. Of every six steps the first
+    two and the fourth and fifth are pairs. What the pairs leave in the sums is a number of the row, at
+    a + i*a_row + `rest`, and one of the column, b[depth, j]; scale[j] is b[depth + 1, j]. Each sum is one
+    chain in order of k, however many rows the tile has; `columns` is `lanes * vectors`.
+
+    Meanwhile cache lines are fetched, as many as the tile has vectors of sums: `rows` of them, `ahead_row`
+    bytes apart, then on from the last of them by `ahead_turn`, and so on.
+    """
+    def emit(builder, a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, columns, *,
+             element_type, tile_rows, width, masked):
+        vector = _Vectors(builder, element_type, lanes)
+        size = vector.element_bytes
+        a, b, c, ahead = (builder.inttoptr(address, _POINTER) for address in (a, b, c, ahead))
+        part = _Tile(vector, tile_rows, width, None)
+        row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
+        first_starts = part.row_starts(a, builder.mul(a_row, _I64(3)))
+
+        def b_row(start, k: int) -> list:
+            return part.across(builder.gep(start, [_I64(k * b_step)]))
+
+        def number(starts, i: int, k: int):
+            at = builder.gep(starts[i // 3], [row_offsets[i % 3]])
+            return vector.spread(builder.load(vector.at(at, k * size, vector.element)))
+
+        def one_step(starts, b_start, k: int, sums: _Cells) -> None:
+            b_values = b_row(b_start, k)
+            for i in range(tile_rows):
+                a_value = number(starts, i, k)
+                for v in range(width):
+                    sums[i, v] = vector.add_product(a_value, b_values[v], sums[i, v])
+                _in_order(builder)
+
+        def two_steps(starts, b_start, k: int, adds: bool, sums: _Cells) -> None:
+            """(a0 + b1) * (a1 + b0), or (b1 - a0) * (a1 - b0) whose a0*a1 and b0*b1 have the other sign."""
+            b0, b1 = b_row(b_start, k), b_row(b_start, k + 1)
+            for i in range(tile_rows):
+                a0, a1 = number(starts, i, k), number(starts, i, k + 1)
+                for v in range(width):
+                    if adds:
+                        x, y = vector.exactly("fadd", a0, b1[v]), vector.exactly("fadd", a1, b0[v])
+                    else:
+                        x, y = vector.exactly("fsub", b1[v], a0), vector.exactly("fsub", a1, b0[v])
+                    sums[i, v] = vector.add_product(x, y, sums[i, v])
+                _in_order(builder)
+
+        def six_steps(starts, b_start, sums: _Cells) -> None:
+            for k, adds in ((0, True), (3, False)):
+                two_steps(starts, b_start, k, adds, sums)
+                one_step(starts, b_start, k + 2, sums)
+
+        def loop(turns, steps: int, carried: list, work: Callable) -> list:
+            loop = _Loop(builder, turns, carried)
+            with loop as (b_now, fetched, *others):
+                _prefetch(builder, fetched)
+                # It stays at the last line.
+                jump = builder.select(builder.icmp_signed("<", loop.index, _I64(tile_rows * width - 1)),
+                                      ahead_row, _I64(0))
+                for v in range(1, width):
+                    turns_now = builder.icmp_signed("==", loop.index, _I64(tile_rows * v - 1))
+                    jump = builder.select(turns_now, ahead_turn, jump)
+                starts = [_hidden(builder, pointer) for pointer in others[:len(first_starts)]]
+                sums = dict(zip(part.cells, others[len(first_starts):], strict=True))
+                work(starts, b_now, sums)
+                loop.next = [builder.gep(b_now, [_I64(steps * b_step)]), builder.gep(fetched, [jump]),
+                             *(builder.gep(pointer, [_I64(steps * size)]) for pointer in starts),
+                             *sums.values()]
+            return loop.results
+
+        carried = [b, ahead, *first_starts, *[vector.zero] * len(part.cells)]
+        carried = loop(sixes, 6, carried, six_steps)
+        carried = loop(more, 1, carried, lambda starts, b_now, sums: one_step(starts, b_now, 0, sums))
+        b_end, sums = carried[0], dict(zip(part.cells, carried[2 + len(first_starts):], strict=True))
+        of_columns, scale = b_row(b_end, 0), b_row(b_end, 1)
+        for i in range(tile_rows):
+            at = builder.gep(a, [builder.add(builder.mul(a_row, _I64(i)), rest)])
+            of_row = vector.spread(builder.load(vector.at(at, 0, vector.element)))
+            to = builder.gep(c, [builder.mul(c_row, _I64(i))])
+            for v in range(width):
+                left = vector.exactly("fadd", of_row, of_columns[v])
+                found = builder.fmul(vector.exactly("fsub", sums[i, v], left), scale[v])
+                vector.store(found, vector.at(to, v * vector.bytes))
+
+    return _native(13, partial(_call_tile, "pair_tile", element, lanes, rows, vectors, emit, edges=False))
+
+
 def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewise: bool = False):
     """The register tile of a convolution, as a Numba function
 
@@ -383,7 +498,7 @@ def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewi
 
 
 def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, context, builder,
-               *values) -> None:
+               *values, edges: bool = True) -> None:
     """Jump to the tile of the right number of rows: each is a function of its own."""
     element_type = context.get_value_type(element)
     *operands, row_count, column_count = values
@@ -391,9 +506,10 @@ def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, co
     done = builder.append_basic_block("tile_done")
     choice = builder.add(row_count, builder.select(is_full, _I64(0), _I64(rows)))
     switch = builder.switch(choice, done)
-    for shape, width, first_case in (("full", vectors, 0), ("edge", 1, rows)):
+    shapes = [("full", vectors, 0), *([("edge", 1, rows)] if edges else [])]
+    for shape, width, first_case in shapes:
         for count in range(1, rows + 1):
-            name = f"{kind}_{shape}_{count}_{element}"
+            name = f"{kind}_{shape}_{count}x{width}_{element}"
             function = _function(builder.module, name, len(operands) + 1, partial(
                 emit, element_type=element_type, tile_rows=count, width=width, masked=shape == "edge"))
             block = builder.append_basic_block(name)

@@ -13,10 +13,11 @@ step does not count: then the state stays, and the output is the one before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.lane_activations import CODES
+from kernels.recurrent_pairs import PAIRED_CELLS, multiplies_in_pairs
 from kernels.recurrent_panels import RecurrentShape, gate_distance_of, pack_calls
 from kernels.tiles import tile_shape
 
@@ -25,7 +26,7 @@ GATES = {"lstm": 4, "gru": 3, "gru_reset_first": 3, "simple_rnn": 1}
 
 _FIELDS = ("z panels bias h0 c0 mask y h_last c_last gates before_h before_c inner scratch N T U activation "
            "recurrent_activation reverse every zeros part_scratch block_rows state_row packed fetches_panels "
-           "fetches_inputs")
+           "fetches_inputs paired")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 
@@ -132,13 +133,14 @@ def _forward_source(T, cell: str):
     from numba import types
 
     from kernels import lanes as vectors
-    from kernels import microkernel, simd
+    from kernels import microkernel, recurrent_pairs, simd
     from kernels.jit import device_function
     from kernels.lane_math import activate, zeros
 
     G, L, size = GATES[cell], tile_shape(str(T)).lanes, T.bitwidth // 8
     shape = RecurrentShape(1, 1, 1, G, str(T))
-    ROWS, TILE_GATES = shape.tile_rows, shape.tile_gates
+    SUMS_ROW, TILE = G * L * size, shape.tile_gates * L * size
+    ROWS, PAIR_ROWS, TILE_GATES = shape.tile_rows, shape.pair_rows, shape.tile_gates
     view, bytes_view, view_int = simd.view(T), simd.view(types.uint8), simd.view(types.int64)
     load, first, store = vectors.load(L), vectors.first(L), vectors.store
     add, subtract = vectors.add, vectors.subtract
@@ -152,10 +154,10 @@ def _forward_source(T, cell: str):
     tile_of_few = microkernel.tile(T, L, FEW, G, fetches=False) if FEW else tile
     fetch = microkernel.fetch_rows()
     take_state, give_state, first_counted = row_moves(T)
+    pair_states = recurrent_pairs.pair_states(T)
     (Z, PANELS, BIAS, H0, C0, MASK, Y, H_LAST, C_LAST, GATES_, BEFORE_H, BEFORE_C, INNER, SCRATCH, N_, T_, U_,
      ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES_PANELS,
-     FETCHES_INPUTS) = range(len(_SLOT))
-    SUMS_ROW, TILE = G * L * size, shape.tile_gates * L * size
+     FETCHES_INPUTS, PAIRED) = range(len(_SLOT))
     LINE, AHEAD = 64, 8
     gate_distance = gate_distance_of(T)
     one_ = T(1)
@@ -216,50 +218,84 @@ def _forward_source(T, cell: str):
             return new_h, c
 
     @device_function
+    def address_of_inputs(a, n, t, strip):
+        """Where to fetch a sample's inputs' products of one vector of units: at its last unit, since the line
+        of the first one came with the strip before, unless it begins there."""
+        return a[Z] + ((n * a[T_] + t) * G * a[U_] + strip * L + L - 1) * size
+
+    @device_function
     def fetch_inputs(a, n, rows, t, strip):
         """Ask for the inputs' products of one vector of units, of some samples: they lie far apart."""
-        # The line of the first byte came with the strip before, unless it begins there.
-        at = a[Z] + ((n * a[T_] + t) * G * a[U_] + strip * L + L - 1) * size
+        at = address_of_inputs(a, n, t, strip)
         for gate in range(G):
             fetch(at + gate * a[U_] * size, a[T_] * G * a[U_] * size, rows, 1)
 
     @device_function
-    def multiply_strip(a, strip, strips, states, sums, rows, tiles, depth, gate):
-        """The recurrent sums of one vector of units: of all its gates, or of those from `gate` on that fit a
-        vector."""
-        panel = a[U_] * SUMS_ROW
-        apart = gate_distance(a[U_] - strip * L, G)
+    def is_paired(panel, units):
+        """Whether a panel's weights are such that it can be used in pairs (see `pack_recurrent`)."""
+        mark = view(panel + units * TILE, 1)[0]
+        return mark == mark
+
+    if cell in PAIRED_CELLS:
+        pair_tile = microkernel.pair_tile(T, L, PAIR_ROWS, TILE_GATES, TILE)
+
+        @device_function
+        def multiply_in_pairs(a, at, states, sums, rows, inputs):
+            """`multiply_tile` in pairs of steps. Meanwhile the inputs' products that belong to the sums are
+            fetched, from `inputs` on."""
+            U, row = a[U_], a[T_] * G * a[U_] * size
+            rest, next_gate = (U + L - 1) // L * L * size, U * size - (rows - 1) * row
+            for _ in range(G // TILE_GATES):
+                pair_tile(states, a[ROW], rest, at, sums, SUMS_ROW, U // 6, U % 6, inputs, row, next_gate,
+                          rows, TILE_GATES * L)
+                at += (U + 2) * TILE
+                sums += TILE
+                inputs += TILE_GATES * U * size
+    else:
+        @device_function
+        def multiply_in_pairs(a, at, states, sums, rows, inputs):
+            """Not used: `paired` is 0."""
+
+    @device_function
+    def multiply_tile(a, strip, strips, states, sums, n, rows, i, tiles, s, t, depth, gate):
+        """The recurrent sums of one vector of units, for the samples from `n` on, the tile's rows: of all its
+        gates, or of those from `gate` on that fit a vector. The tile is the `i`-th of `tiles`."""
+        U, row, turn_bytes = a[U_], SUMS_ROW, TILE
+        if a[PAIRED] != 0:
+            row, turn_bytes = TILE, (U + 2) * TILE
+        apart, panel = gate_distance(U - strip * L, G), (U + 2 * a[PAIRED]) * SUMS_ROW
         at = a[PANELS] + strip * panel + gate * apart * size
-        columns, turns = TILE_GATES * L, G // TILE_GATES
+        columns, turns, scale = TILE_GATES * L, G // TILE_GATES, 0
         if gate > 0 or apart < L:
             columns, turns = L, 1
-        if rows <= FEW:
-            tile_of_few(states, a[ROW], size, at, SUMS_ROW, sums, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, rows,
+        if a[PAIRED] != 0:
+            if s > 0 and columns > L and is_paired(at, U):
+                multiply_in_pairs(a, at, states, sums, rows, address_of_inputs(a, n, t, strip))
+                return
+            scale = at + (U + 1) * TILE
+        elif rows <= FEW:
+            tile_of_few(states, a[ROW], size, at, row, sums, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, rows,
                         columns * turns)
             return
-        ahead = a[PANELS] + (strip + 1) % strips * panel
-        ahead_end = ahead + panel
-        # The tiles are as equal as can be: the first `taller` have one row more.
-        low = rows // tiles
-        taller = rows - low * tiles
         # The next panel is fetched evenly by as many tiles as there are: one cache line per step, or two.
         fetched = LINE
         if turns * tiles * LINE < SUMS_ROW:
             fetched = 2 * LINE
-        for turn in range(turns):
-            top, to = states, sums + turn * TILE
-            for i in range(tiles):
-                height = low + (i < taller)
-                if a[FETCHES_PANELS] != 0 and ahead < ahead_end:
-                    fetching_tile(top, a[ROW], size, at, SUMS_ROW, to, SUMS_ROW, depth, 0, 0, 0, ahead, 0,
-                                  fetched, height, columns)
-                else:
-                    tile(top, a[ROW], size, at, SUMS_ROW, to, SUMS_ROW, depth, 0, 0, 0, 0, 0, 0, height,
-                         columns)
-                ahead += depth * fetched
-                top += height * a[ROW]
-                to += height * SUMS_ROW
-            at += TILE
+        ahead = a[PANELS] + (strip + 1) % strips * panel
+        ahead_end = ahead + panel
+        ahead += i * turns * depth * fetched
+        for _ in range(turns):
+            if a[FETCHES_PANELS] != 0 and ahead < ahead_end:
+                fetching_tile(states, a[ROW], size, at, row, sums, SUMS_ROW, depth, 0, scale, 0, ahead, 0,
+                              fetched, rows, columns)
+            else:
+                tile(states, a[ROW], size, at, row, sums, SUMS_ROW, depth, 0, scale, 0, 0, 0, 0, rows,
+                     columns)
+            ahead += depth * fetched
+            at += turn_bytes
+            sums += TILE
+            if scale != 0:
+                scale += turn_bytes
 
     @device_function
     def reset(a, top, rows, t, strip, now, reset_at, updates_at, sums_at):
@@ -349,7 +385,13 @@ def _forward_source(T, cell: str):
                 take_state(a[C0], N, U, top, cells, state_row, rows)
             if a[MASK] != 0:
                 first_counted(a[MASK], N, steps, a[REVERSE], top, shown, rows)
-            tiles = (rows + ROWS - 1) // ROWS
+            # The tiles are as equal as can be: the first `taller` have one row more.
+            most = ROWS
+            if a[PAIRED] != 0:
+                most = PAIR_ROWS
+            tiles = (rows + most - 1) // most
+            low = rows // tiles
+            taller = rows - low * tiles
             for s in range(steps):
                 t = s
                 if a[REVERSE] != 0:
@@ -359,18 +401,31 @@ def _forward_source(T, cell: str):
                 if s == 0 and a[H0] == 0:
                     depth = 0
                 for strip in range(strips):
-                    if a[FETCHES_INPUTS] != 0:
-                        fetch_inputs(a, top, min(AHEAD, rows), t, strip)
-                    multiply_strip(a, strip, strips, now, sums, rows, tiles, depth, 0)
-                    if resets_first:
-                        reset(a, top, rows, t, strip, now, cells, updates, sums)
-                    else:
-                        finish(a, top, rows, s, t, strip, now, after, cells, sums, shown)
+                    n, at = top, 0
+                    for i in range(tiles):
+                        height = low + (i < taller)
+                        if a[FETCHES_INPUTS] != 0:
+                            fetch_inputs(a, n, min(AHEAD, height), t, strip)
+                        multiply_tile(a, strip, strips, now + at, sums, n, height, i, tiles, s, t, depth, 0)
+                        if resets_first:
+                            reset(a, n, height, t, strip, now + at, cells + at, updates + at, sums)
+                        else:
+                            finish(a, n, height, s, t, strip, now + at, after + at, cells + at, sums,
+                                   shown + (n - top) * 8)
+                        n, at = n + height, at + height * state_row
                 if resets_first:
                     for strip in range(strips):
-                        multiply_strip(a, strip, strips, cells, sums, rows, tiles, depth, 2)
-                        finish(a, top, rows, s, t, strip, now, after, updates, sums, shown)
+                        n, at = top, 0
+                        for i in range(tiles):
+                            height = low + (i < taller)
+                            multiply_tile(a, strip, strips, cells + at, sums, n, height, i, tiles, s, t,
+                                          depth, 2)
+                            finish(a, n, height, s, t, strip, now + at, after + at, updates + at, sums,
+                                   shown + (n - top) * 8)
+                            n, at = n + height, at + height * state_row
                 now, after = after, now
+                if a[PAIRED] != 0:
+                    pair_states(now, state_row, rows, U)
             if a[H_LAST] != 0:
                 give_state(now, state_row, rows, top, a[H_LAST], N, U)
             if has_c and a[C_LAST] != 0:
@@ -422,7 +477,8 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
             of its candidate, or with the reset gate first the state times that gate.
         scratch: gives working memory.
     """
-    shape = sequence.shape
+    given = [name for name in ("h0", "mask") if not isinstance(operands.get(name, 0), int)]
+    shape = replace(sequence.shape, paired=multiplies_in_pairs(sequence, "h0" in given, "mask" in given))
     if not shape.samples * shape.steps * shape.units:
         raise ValueError(f"recurrent kernel: nothing to compute for {shape}")
     parts = shape.parts(threads)
@@ -431,7 +487,7 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
     block_rows = shape.block_rows(threads, row_bytes)
     part_scratch = -(-block_rows * row_bytes // 64) * 64
     # From a state of zeros the first step has no product.
-    multiplies = shape.steps > 1 or not isinstance(operands.get("h0", 0), int)
+    multiplies = shape.steps > 1 or "h0" in given
     packed = shape.packed_bytes if multiplies else 0
     panels = scratch(packed) if packed else 0
     block = {
@@ -441,6 +497,7 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
         "recurrent_activation": CODES[sequence.recurrent_activation], "reverse": int(sequence.reverse),
         "every": int(sequence.every), "zeros": int(sequence.zeros), "part_scratch": parts * part_scratch,
         "block_rows": block_rows, "state_row": shape.state_row, "packed": packed,
-        "fetches_panels": shape.fetches_panels, "fetches_inputs": shape.fetches_inputs}
+        "fetches_panels": shape.fetches_panels, "fetches_inputs": shape.fetches_inputs,
+        "paired": int(shape.paired)}
     return [*(pack_calls(u, panels, shape, False, threads) if packed else []),
             Call(_KERNELS[sequence.cell], (shape.dtype,), [block[name] for name in _SLOT], parts=parts)]

@@ -40,6 +40,8 @@ class RecurrentShape:
     units: int
     gates: int
     dtype: str
+    #: Whether products with the state are made in pairs of steps (see `recurrent_pairs`).
+    paired: bool = False
 
     @property
     def size(self) -> int:
@@ -63,14 +65,21 @@ class RecurrentShape:
         return max(1, tile.rows * tile.vectors // max(self.tile_gates, tile.vectors))
 
     @property
+    def pair_rows(self) -> int:
+        """Rows of the tile that multiplies in pairs: fewer, since it has six more vectors at hand."""
+        tile = tile_shape(self.dtype)
+        return max(1, (tile.rows * tile.vectors - 6) // self.tile_gates)
+
+    @property
     def strips(self) -> int:
         """Vectors of units."""
         return _ceil(self.units, self.lanes)
 
     @property
     def state_row(self) -> int:
-        """Bytes from a sample's state to the next one's in scratch memory: pairs of whole vectors."""
-        return odd_lines(_ceil(self.strips, 2) * 2 * self.lanes * self.size)
+        """Bytes from a sample's state to the next one's in scratch memory: pairs of whole vectors, and room
+        for a number behind them where products are made in pairs."""
+        return odd_lines(_ceil(self.strips, 2) * 2 * self.lanes * self.size + self.paired * self.size)
 
     @property
     def sums_row(self) -> int:
@@ -85,7 +94,12 @@ class RecurrentShape:
     @property
     def packed_bytes(self) -> int:
         """Bytes of the forward panels."""
-        return self.strips * self.units * self.sums_row
+        return self.strips * self.panel_rows * self.sums_row
+
+    @property
+    def panel_rows(self) -> int:
+        """Rows of a forward panel: one for each unit, and behind them what products in pairs need."""
+        return self.units + 2 * self.paired
 
     @property
     def panel_depth(self) -> int:
@@ -104,8 +118,9 @@ class RecurrentShape:
 
     @property
     def fetches_inputs(self) -> int:
-        """Whether the inputs' products are fetched a few samples ahead."""
-        return int(self.samples * self.steps * self.gates * self.units * self.size >= _FETCHED_INPUTS)
+        """Whether the inputs' products are fetched a few samples ahead; a product in pairs fetches them."""
+        nbytes = self.samples * self.steps * self.gates * self.units * self.size
+        return int(not self.paired and nbytes >= _FETCHED_INPUTS)
 
     @property
     def depth_block(self) -> int:
@@ -146,35 +161,53 @@ def gate_distance_of(T) -> Callable:
     return distance
 
 
-@kernel("pack_recurrent", "u panels units gates size packed", _packed_touches)
+@kernel("pack_recurrent", "u panels units gates size packed tile_gates paired", _packed_touches)
 def pack_recurrent(T):
-    """panels[strip, k, gate, lane] = u[k, gate · units + strip · lanes + lane], 0 behind the last unit.
+    """panels[strip, turn, k, gate, lane] = u[k, (turn · tile_gates + gate) · units + strip · lanes + lane],
+    0 behind the last unit.
 
-    Where all gates of the last units fit one vector, they lie one after the other in the first.
+    Where all gates of the last units fit one vector, they lie one after the other in the first. `paired`,
+    columns are scaled and two rows follow each turn's units (see `recurrent_pairs.pair_columns`). A strip
+    whose weights are not all finite cannot be used so, and says it: its row `units` begins with NaN.
     """
     from kernels import lanes as vectors
     from kernels import simd
     from kernels.lane_math import zeros
+    from kernels.recurrent_pairs import pair_columns
 
-    gate_distance = gate_distance_of(T)
-    L = tile_shape(str(T)).lanes
+    gate_distance, pair = gate_distance_of(T), pair_columns(T)
+    L, NAN = tile_shape(str(T)).lanes, T(float("nan"))
     view, load, first, store = simd.view(T), vectors.load(L), vectors.first(L), vectors.store
     zero = zeros(T, L)
 
     def body(a, part, parts):
-        units, gates = a[2], a[3]
-        strips = (units + L - 1) // L
-        u, panels = view(a[0], units * gates * units), view(a[1], strips * units * gates * L)
+        units, gates, tile_gates, paired = a[2], a[3], a[6], a[7]
+        strips, row = (units + L - 1) // L, tile_gates * L
+        turn = (units + 2 * paired) * row
+        panel = gates // tile_gates * turn
+        u, panels = view(a[0], units * gates * units), view(a[1], strips * panel)
         for strip in range(strips * part // parts, strips * (part + 1) // parts):
-            mask = first(units - strip * L)
+            mask, start = first(units - strip * L), strip * panel
             apart = gate_distance(units - strip * L, gates)
             for k in range(units):
-                at = (strip * units + k) * gates * L
-                for gate in range(gates):
-                    store(panels, at + gate * L, zero(), None)
                 for gate in range(gates):
                     value = load(u, (k * gates + gate) * units + strip * L, mask)
-                    store(panels, at + gate * apart, value, mask)
+                    if apart == L:
+                        at = start + gate // tile_gates * turn + gate % tile_gates * L
+                        store(panels, at + k * row, value, None)
+                    else:
+                        if gate == 0:
+                            store(panels, start + k * row, zero(), None)
+                        store(panels, start + k * row + gate * apart, value, mask)
+            if paired != 0:
+                finite, used = True, gates
+                if apart < L:
+                    used = 1
+                for gate in range(used):
+                    at = start + gate // tile_gates * turn + gate % tile_gates * L
+                    finite = pair(panels, at, row, units) and finite
+                if not finite:
+                    panels[start + units * row] = NAN
         return 0
     return body
 
@@ -208,4 +241,6 @@ def pack_calls(u, panels, shape: RecurrentShape, transposed: bool, threads: int)
     strips = _ceil(shape.strips, 2) if transposed else shape.strips
     parts = max(1, min(threads, strips, packed // (256 << 10)))
     block = [u, panels, shape.units, shape.gates, shape.size, packed]
+    if not transposed:
+        block += [shape.tile_gates if shape.paired else shape.gates, int(shape.paired)]
     return [Call(kernel_, (shape.dtype,), block, parts=parts)]

@@ -53,6 +53,16 @@ def tile_shape(dtype: str) -> TileShape:
     return TileShape(vector_bytes // FLOAT_BYTES[dtype], rows, 2)
 
 
+@cache
+def adds_beside_products() -> bool:
+    """Whether this CPU adds vectors in pipes of their own, beside those that multiply and add.
+
+    True for those where that was measured (AMD Zen 5); others share their pipes, as far as known.
+    """
+    import llvmlite.binding as llvm
+    return llvm.get_host_cpu_name() == "znver5"
+
+
 def odd_lines(nbytes: int) -> int:
     """Room for a row: an odd number of cache lines, so that rows do not compete for places in a cache."""
     return (-(-nbytes // _LINE) | 1) * _LINE

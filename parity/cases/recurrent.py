@@ -62,6 +62,9 @@ def _kinds() -> list[Case]:
         *found,
         _layer("LSTM", "hard sigmoid", units=3, recurrent_activation="hard_sigmoid"),
         *_combined(),
+        # Enough units and samples for products in pairs of steps, where the CPU has use for them.
+        _layer("LSTM", "wide", normal(20, 4, 9), units=130, return_sequences=True),
+        _layer("GRU", "wide", normal(20, 4, 9), units=130, return_sequences=True),
         _layer("GRU", "resets first", units=3, reset_after=False, return_sequences=True),
         _layer("GRU", "resets first, unrolled", units=3, reset_after=False, unroll=True),
     ]

@@ -33,6 +33,12 @@ def _series(rng: np.random.Generator) -> Batch:
     return waves[:, :-1], waves[:, -1, :1]
 
 
+def _many_series(rng: np.random.Generator) -> Batch:
+    """Twice as many."""
+    x, y = zip(_series(rng), _series(rng), strict=True)
+    return np.concatenate(x), np.concatenate(y)
+
+
 def sentences(rng: np.random.Generator) -> Batch:
     """Numbers of words, 0 behind the end, and whether the first word is larger than the last."""
     words = rng.integers(1, WORDS, (SAMPLES, LENGTH))
@@ -48,6 +54,11 @@ def _stacked(layers: Layers) -> list:
 
 def _reading(layers: Layers) -> list:
     return [layers.Embedding(WORDS, 6, mask_zero=True), layers.LSTM(8)]
+
+
+def _wide(layers: Layers) -> list:
+    # With 16 samples enough for products in pairs of steps, where the CPU has use for them.
+    return [layers.LSTM(128, return_sequences=True), layers.GRU(128)]
 
 
 def _adam(keras: Any) -> Any:
@@ -121,5 +132,6 @@ CASES = [
     *trained("GRU", lambda layers: [layers.GRU(8)], 321),
     *trained("Bidirectional LSTM", lambda layers: [layers.Bidirectional(layers.LSTM(4))], 265),
     *trained("stacked LSTM, GRU and SimpleRNN", _stacked, 961),
+    *trained("wide LSTM and GRU", _wide, 166_785, _many_series, lambda keras: keras.optimizers.Adam()),
     *trained("Embedding and LSTM with a mask", _reading, 609, sentences, loss="binary_crossentropy"),
 ]

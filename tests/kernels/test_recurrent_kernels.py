@@ -1,11 +1,14 @@
 """Recurrent kernels against the NumPy reference in float64, forward and backward: odd sizes, masks, ways of
-cutting."""
+cutting, and products in pairs of steps on any CPU."""
+
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernels import recurrent_pairs
 from kernels.lane_activations import CODES
 from kernels.recurrent import GATES, Sequence, recurrent_calls
 from kernels.recurrent_gradient import recurrent_gradient_calls
@@ -22,12 +25,22 @@ ONLY = {**dict.fromkeys(("c0", "c_last", "before_c", "dc_last", "dc0"), ("lstm",
         "inner": ("gru", "gru_reset_first"), "dsum": ("gru",)}
 
 
+@contextmanager
+def products(paired: bool):
+    """Layers multiply in pairs of steps wherever their states allow it, or never."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent_pairs, "adds_beside_products", lambda: paired)
+        patch.setattr(recurrent_pairs, "PAIRED_UNITS", 1)
+        patch.setattr(recurrent_pairs, "PAIRED_SAMPLES", 1)
+        yield
+
+
 class Layer:
     """A recurrent layer with operands in guarded memory, and its answers."""
 
     def __init__(self, cell, samples, steps, units, dtype="float32", activation="tanh",
                  recurrent_activation="sigmoid", masked=False, state=True,
-                 arrives=("dy", "dh_last", "dc_last"), seed=0, shift=0, **how):
+                 arrives=("dy", "dh_last", "dc_last"), seed=0, shift=0, z=None, **how):
         rng = np.random.default_rng(seed)
         self.cell, self.dtype, self.memory, self.shift = cell, dtype, Memory(), shift
         self.shape = RecurrentShape(samples, steps, units, GATES[cell], dtype)
@@ -43,7 +56,9 @@ class Layer:
             if cell not in ONLY.get(name, CELLS) or (name in ("h0", "c0") and not state) or (
                     name[0] == "d" and name not in arrives):
                 continue
-            numbers = rng.standard_normal(size) * (units**-0.5 if name == "u" else 1)
+            numbers = rng.standard_normal(size) * {"u": units**-0.5, "h0": state}.get(name, 1)
+            if name == "z" and z is not None:
+                numbers = z
             self.given[name] = self.memory.put(numbers, dtype, shift=shift)
         mask = rng.random((samples, steps)) < 0.6 if masked else None
         if masked:
@@ -98,10 +113,15 @@ def test_forward_and_backward(cell, dtype, sizes) -> None:
     Layer(cell, *sizes, dtype).check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_random_layers(data) -> None:
     draw = data.draw
+    with products(paired=draw(st.booleans(), "paired")):
+        check_random_layer(draw)
+
+
+def check_random_layer(draw) -> None:
     every = draw(st.booleans(), "every")
     arrives = tuple(name for name in ("dy", "dh_last", "dc_last") if draw(st.booleans(), name)) or ("dy",)
     layer = Layer(
@@ -144,8 +164,95 @@ def test_many_units_come_in_blocks(cell) -> None:
 
 @pytest.mark.checked
 @pytest.mark.parametrize("cell", ("lstm", "gru"))
-def test_indices(cell) -> None:
-    Layer(cell, 3, 2, 18, masked=True, reverse=True).check(checked=True)
+@pytest.mark.parametrize("paired", (False, True))
+def test_indices(cell, paired) -> None:
+    with products(paired):
+        Layer(cell, 3, 3, 18, state=False, masked=True, reverse=True).check(checked=True)
+
+
+PAIRED = recurrent_pairs.PAIRED_CELLS
+
+
+@pytest.mark.parametrize("cell", PAIRED)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_in_pairs_round_hardly_more(cell, dtype) -> None:
+    """One product of many terms with states of one sign, whose pairs would otherwise add up."""
+    errors = {}
+    for paired in (False, True):
+        with products(paired):
+            layer = Layer(cell, 40, 2, 384, dtype, state=False)
+            layer.given["z"][:, 0] = 1
+            layer = Layer(cell, 40, 2, 384, dtype, state=False, z=layer.given["z"])
+            found = layer.run()
+            errors[paired] = np.sqrt(np.mean((found["y"] - layer.kept["y"]) ** 2))
+    assert 0 < errors[True] < 2 * errors[False]
+
+
+@pytest.mark.parametrize("cell", PAIRED)
+def test_who_multiplies_in_pairs(cell) -> None:
+    """States that may be large do not, nor do layers that gain nothing."""
+    def in_pairs(samples=16, steps=2, units=128, activation="tanh", gates="sigmoid", state=False, mask=False):
+        shape = RecurrentShape(samples, steps, units, GATES[cell], "float32")
+        return recurrent_pairs.multiplies_in_pairs(Sequence(cell, shape, activation, gates), state, mask)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent_pairs, "adds_beside_products", lambda: True)
+        assert in_pairs() and in_pairs(mask=True)
+        assert in_pairs(state=True) == (cell == "lstm")
+        assert not in_pairs(state=True, mask=True)
+        assert not in_pairs(activation="relu") and not in_pairs(gates="relu")
+        assert not in_pairs(samples=15) and not in_pairs(units=127) and not in_pairs(steps=1)
+        patch.setattr(recurrent_pairs, "adds_beside_products", lambda: False)
+        assert not in_pairs()
+
+
+@pytest.mark.parametrize("cell", PAIRED)
+def test_zeros_leave_nothing(cell) -> None:
+    """A state of zeros takes no part, whatever the weights; weights of zero do not, whatever the state."""
+    found = {}
+    for paired in (False, True):
+        with products(paired):
+            layer = Layer(cell, 20, 3, 40, state=False)
+        given = layer.given
+        given["z"][:5], given["u"][:, ::3] = 0, 0
+        if cell == "gru":
+            given["bias"][...] = 0
+        with products(paired):
+            np.testing.assert_array_equal(layer.run()["y"][:5], 0)
+            given["u"][...] = 0
+            found[paired] = layer.run()["y"]
+    np.testing.assert_array_equal(found[True], found[False])
+
+
+@pytest.mark.parametrize("cell", PAIRED)
+@pytest.mark.parametrize("size", (1e-42, 1e-30, 1e30, np.inf, -np.inf, np.nan))
+def test_weights_of_any_size(cell, size) -> None:
+    """Tiny and huge weights beside usual ones, and those that are not finite, as in a plain product."""
+    found = {}
+    for paired in (False, True):
+        with products(paired):
+            layer = Layer(cell, 18, 3, 50, state=False)
+            layer.given["u"][7, ::5] = size
+            found[paired] = layer.run()["y"]
+    np.testing.assert_allclose(found[True], found[False], rtol=0, atol=1e-6)
+
+
+def test_an_initial_state_may_be_large() -> None:
+    with products(paired=True):
+        layer = Layer("lstm", 20, 4, 50, state=1e4)
+        layer.check()
+
+
+@pytest.mark.parametrize("cell", PAIRED)
+def test_a_sample_that_is_not_a_number_stays_alone(cell) -> None:
+    with products(paired=True):
+        layer = Layer(cell, 20, 4, 33, state=False)
+        before = layer.run()["y"]
+        layer.given["z"][3, 1, 2] = np.nan
+        after = layer.run()["y"]
+    assert np.isnan(after[3, 3]).all()
+    others = np.arange(20) != 3
+    np.testing.assert_array_equal(after[others], before[others])
 
 
 @pytest.mark.parametrize("cell", CELLS)
