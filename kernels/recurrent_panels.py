@@ -171,12 +171,13 @@ def pack_recurrent(T):
     whose weights are not all finite cannot be used so, and says it: its row `units` begins with NaN.
     """
     from kernels import lanes as vectors
-    from kernels import simd
+    from kernels import microkernel, simd
     from kernels.lane_math import zeros
     from kernels.recurrent_pairs import pair_columns
 
     gate_distance, pair = gate_distance_of(T), pair_columns(T)
-    L, NAN = tile_shape(str(T)).lanes, T(float("nan"))
+    L, NAN, SIZE_ = tile_shape(str(T)).lanes, T(float("nan")), T.bitwidth // 8
+    fetch = microkernel.fetch_rows()
     view, load, first, store = simd.view(T), vectors.load(L), vectors.first(L), vectors.store
     zero = zeros(T, L)
 
@@ -190,6 +191,8 @@ def pack_recurrent(T):
             mask, start = first(units - strip * L), strip * panel
             apart = gate_distance(units - strip * L, gates)
             for k in range(units):
+                # The next strip's weights lie far apart, each on a line of its own.
+                fetch(a[0] + (k * gates * units + (strip + 1) * L) * SIZE_, units * SIZE_, gates, 1)
                 for gate in range(gates):
                     value = load(u, (k * gates + gate) * units + strip * L, mask)
                     if apart == L:
