@@ -375,7 +375,7 @@ def _forward_source(T, cell: str):
         sums = updates
         if resets_first:
             sums += block_rows * state_row
-        shown = sums + block_rows * SUMS_ROW
+        shown = sums + ROWS * SUMS_ROW
         end = N * (part + 1) // parts
         top = N * part // parts
         while top < end:
@@ -483,9 +483,9 @@ def recurrent_calls(sequence: Sequence, z, u, operands: dict, threads: int,
         raise ValueError(f"recurrent kernel: nothing to compute for {shape}")
     parts = shape.parts(threads)
     blocks = 4 if sequence.cell == "gru_reset_first" else 3
-    row_bytes = blocks * shape.state_row + shape.sums_row + 8
+    row_bytes = blocks * shape.state_row + 8
     block_rows = shape.block_rows(threads, row_bytes)
-    part_scratch = -(-block_rows * row_bytes // 64) * 64
+    part_scratch = -(-block_rows * row_bytes // 64) * 64 + shape.tile_rows * shape.sums_row
     # From a state of zeros the first step has no product.
     multiplies = shape.steps > 1 or "h0" in given
     packed = shape.packed_bytes if multiplies else 0
