@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.matvec import matvec_calls
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, TileShape, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, TileShape, stream_mode, tile_shape
 
 _LINE = 64
 # Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
@@ -174,7 +174,7 @@ def _touches(block, dtypes) -> list[Touch]:
 
 def matmul_source(T, tile: TileShape | None = None):
     """The kernel's source for the Numba float type `T` and this CPU's tile (or another one's, for tests)."""
-    from kernels import microkernel
+    from kernels import microkernel, streaming
 
     shape = tile or tile_shape(str(T))
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
@@ -183,8 +183,8 @@ def matmul_source(T, tile: TileShape | None = None):
      TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
      BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT,
      B_STRIP) = range(len(_SLOT))
-    tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
-    fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
+    tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False, streams=True)
+    fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True, streams=True)
     copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
     STRIP_LINES = -(-COLUMNS * SIZE // LINE)
     transpose = microkernel.transpose_block(T, LANES)
@@ -314,6 +314,8 @@ def matmul_source(T, tile: TileShape | None = None):
                 start += depth
                 if start >= K:
                     break
+        if a[MODE] & STREAM:
+            streaming.settle()
         return 0
     return body
 
@@ -372,6 +374,8 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
     # transposed row.
     row_bytes = (plan.block_depth if trans_b else plan.tile.columns) * size
     panel, panel_row, panel_step = _a_panel(plan.tile, plan.block_depth, trans_a, size)
+    # Sums made in several goes are read again.
+    streams = stream_mode(batch * M * N * size, N, dtype) if K <= plan.block_depth else 0
     block = {
         "a": a, "b": b, "out": out, "bias": bias, "scale": scale,
         "scratch": scratch(memory) if memory else 0,
@@ -379,7 +383,7 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
         "a_batch": 0 if shared_a else M * K * size, "b_batch": 0 if shared_b else K * N * size,
         "a_row": size if trans_a else K * size, "a_step": M * size if trans_a else size,
         "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
-        "mode": ACTIVATIONS[activation], "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
+        "mode": ACTIVATIONS[activation] | streams, "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
         "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
         "part_rows": plan.part_rows, "part_columns": plan.part_columns,
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,

@@ -314,7 +314,7 @@ class _Tile:
                     vector.store(sums[cell], places[cell])
 
 
-def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool):
+def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool, streams: bool = False):
     """The register tile, as a Numba function
 
         tile(a, a_row, a_step, b, b_step, c, c_row, depth, bias, scale, mode,
@@ -328,7 +328,9 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
     or at an edge 1 to `lanes`. Each sum is one chain of multiply-adds in order of k, however many rows the
     tile has: cutting a matrix elsewhere changes no bit of it.
 
-    A tile that `fetches` meanwhile fetches two cache lines per step from `ahead` on: `ahead_mask + 1` pairs
+    A tile that `streams` knows the mode STREAM.
+
+    One that `fetches` meanwhile fetches two cache lines per step from `ahead` on: `ahead_mask + 1` pairs
     (a power of two) one after the other, then the pointer moves by `ahead_jump` from the last of them, and so
     on.
     """
@@ -337,7 +339,7 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
         vector = _Vectors(builder, element_type, lanes)
         a, b, c, bias, scale, ahead = (
             builder.inttoptr(address, _POINTER) for address in (a, b, c, bias, scale, ahead))
-        part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None)
+        part = _Tile(vector, tile_rows, width, vector.first(columns) if masked else None, streams=streams)
         row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
         starts = part.row_starts(a, builder.mul(a_row, _I64(3)))
         fetched = [ahead] if fetches else []

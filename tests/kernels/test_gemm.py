@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import gemm, matvec
+from kernels import gemm, matvec, tiles
 from kernels.jit import Call, Kernel
 from kernels.tiles import ACTIVATIONS, TileShape
 from tests.kernels.guarded import Memory
@@ -173,6 +173,19 @@ def test_which_kernel() -> None:
     assert kernels(1, 128, 784) == kernels(784, 1, 128) == ["matvec"]
     assert kernels(1, 16, 10) == kernels(2, 128, 784) == kernels(1, 128, 784, batch=2) == ["matmul"]
     assert kernels(0, 5, 5) == kernels(5, 0, 5) == kernels(5, 5, 5, batch=0) == []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes, streams", [((45, 96, 20), True), ((31, 80, 35), True), ((0, 64, 3), False),
+                                            ((30, 96, 100), False), ((29, 33, 5), False)])
+def test_large_results_are_written_past_the_caches(sizes, streams, dtype, small_blocks, monkeypatch) -> None:
+    """Whole tiles and single vectors; but not sums made in several goes, nor rows that begin anywhere."""
+    product = Product(*sizes, dtype=dtype, activation="relu")
+    before = product.check(threads=2)
+    monkeypatch.setattr(tiles, "STREAM_BYTES", 0)
+    np.testing.assert_array_equal(product.run(threads=2), before)
+    modes = [call.block[call.kernel.fields.index("mode")] for call in product.calls(before, threads=1)]
+    assert any(mode & tiles.STREAM for mode in modes) == streams
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
