@@ -372,9 +372,9 @@ def _forward_source(T, cell: str):
         cells = after + block_rows * state_row
         # Of a GRU that resets first, these are the states times the reset gate, and the update gates.
         updates = cells + block_rows * state_row
-        sums = updates
+        sums, kept, passes = updates, cells, 1
         if resets_first:
-            sums += block_rows * state_row
+            sums, kept, passes = updates + block_rows * state_row, updates, 2
         shown = sums + ROWS * SUMS_ROW
         end = N * (part + 1) // parts
         top = N * part // parts
@@ -400,28 +400,23 @@ def _forward_source(T, cell: str):
                 depth = U
                 if s == 0 and a[H0] == 0:
                     depth = 0
-                for strip in range(strips):
-                    n, at = top, 0
-                    for i in range(tiles):
-                        height = low + (i < taller)
-                        if a[FETCHES_INPUTS] != 0:
-                            fetch_inputs(a, n, min(AHEAD, height), t, strip)
-                        multiply_tile(a, strip, strips, now + at, sums, n, height, i, tiles, s, t, depth, 0)
-                        if resets_first:
-                            reset(a, n, height, t, strip, now + at, cells + at, updates + at, sums)
-                        else:
-                            finish(a, n, height, s, t, strip, now + at, after + at, cells + at, sums,
-                                   shown + (n - top) * 8)
-                        n, at = n + height, at + height * state_row
-                if resets_first:
+                for passing in range(passes):
+                    states, gate = now, 0
+                    if passing > 0:
+                        states, gate = cells, 2
                     for strip in range(strips):
                         n, at = top, 0
                         for i in range(tiles):
                             height = low + (i < taller)
-                            multiply_tile(a, strip, strips, cells + at, sums, n, height, i, tiles, s, t,
-                                          depth, 2)
-                            finish(a, n, height, s, t, strip, now + at, after + at, updates + at, sums,
-                                   shown + (n - top) * 8)
+                            if a[FETCHES_INPUTS] != 0 and passing == 0:
+                                fetch_inputs(a, n, min(AHEAD, height), t, strip)
+                            multiply_tile(a, strip, strips, states + at, sums, n, height, i, tiles, s, t,
+                                          depth, gate)
+                            if resets_first and passing == 0:
+                                reset(a, n, height, t, strip, now + at, cells + at, updates + at, sums)
+                            else:
+                                finish(a, n, height, s, t, strip, now + at, after + at, kept + at, sums,
+                                       shown + (n - top) * 8)
                             n, at = n + height, at + height * state_row
                 now, after = after, now
                 if a[PAIRED] != 0:

@@ -12,7 +12,7 @@ take x0·x1 and w0·w1 away instead of adding them, so that what is left of them
 
 Rounding is that of the largest numbers on either side, not of each term. That fits recurrent layers: a state
 lies within ±1 and each column of weights is scaled to it, so a gate's sum is off by little more than in a
-plain product (see docs/decisions/recurrent.md). Where states may be larger, products stay plain.
+plain product (see docs/decisions/products-in-pairs.md). Where states may be larger, products stay plain.
 
 This file knows the numbers beside the panels, and when to use them; `microkernel.pair_tile` is the product.
 """

@@ -185,30 +185,36 @@ def pack_recurrent(T):
         units, gates, tile_gates, paired = a[2], a[3], a[6], a[7]
         strips, row = (units + L - 1) // L, tile_gates * L
         turn = (units + 2 * paired) * row
-        panel = gates // tile_gates * turn
+        turns = gates // tile_gates
+        panel = turns * turn
         u, panels = view(a[0], units * gates * units), view(a[1], strips * panel)
         for strip in range(strips * part // parts, strips * (part + 1) // parts):
             mask, start = first(units - strip * L), strip * panel
             apart = gate_distance(units - strip * L, gates)
+            next_turn = turn
+            if apart < L:
+                next_turn = tile_gates * apart
             for k in range(units):
                 # The next strip's weights lie far apart, each on a line of its own.
                 fetch(a[0] + (k * gates * units + (strip + 1) * L) * SIZE_, units * SIZE_, gates, 1)
-                for gate in range(gates):
-                    value = load(u, (k * gates + gate) * units + strip * L, mask)
-                    if apart == L:
-                        at = start + gate // tile_gates * turn + gate % tile_gates * L
-                        store(panels, at + k * row, value, None)
-                    else:
-                        if gate == 0:
-                            store(panels, start + k * row, zero(), None)
-                        store(panels, start + k * row + gate * apart, value, mask)
-            if paired != 0:
-                finite, used = True, gates
                 if apart < L:
-                    used = 1
-                for gate in range(used):
-                    at = start + gate // tile_gates * turn + gate % tile_gates * L
-                    finite = pair(panels, at, row, units) and finite
+                    store(panels, start + k * row, zero(), None)
+                for t in range(turns):
+                    for gate in range(tile_gates):
+                        value = load(u, (k * gates + t * tile_gates + gate) * units + strip * L, mask)
+                        at = start + t * next_turn + k * row + gate * apart
+                        if apart < L:
+                            store(panels, at, value, mask)
+                        else:
+                            store(panels, at, value, None)
+            if paired != 0:
+                finite = True
+                if apart < L:
+                    finite = pair(panels, start, row, units)
+                else:
+                    for t in range(turns):
+                        for gate in range(tile_gates):
+                            finite = pair(panels, start + t * turn + gate * L, row, units) and finite
                 if not finite:
                     panels[start + units * row] = NAN
         return 0
