@@ -162,10 +162,11 @@ def _forward_source(T, cell: str):
     gate_distance = gate_distance_of(T)
     one_ = T(1)
     has_c, resets_first = cell == "lstm", cell == "gru_reset_first"
+    opens_gates = cell == "gru"
 
     if cell == "lstm":
         @device_function
-        def step(a, sums, at, apart, x, x_at, h, c, inner_at, strip, mask):
+        def step(a, sums, at, apart, x, x_at, h, c, mask):
             U, act, rec = a[U_], a[ACT], a[REC]
             i = activate(rec, add(load(sums, at, mask), load(x, x_at, mask)))
             f = activate(rec, add(load(sums, at + apart, mask), load(x, x_at + U, mask)))
@@ -180,9 +181,12 @@ def _forward_source(T, cell: str):
                 store(kept, x_at + 3 * U, o, mask)
             return multiply(o, activate(act, new_c)), new_c
     elif cell == "gru":
+        # Two loops over the samples: one sample's instructions wait for each other, and the shorter a loop is,
+        # the more samples the CPU has under way at once.
         @device_function
-        def step(a, sums, at, apart, x, x_at, h, c, inner_at, strip, mask):
-            U, act, rec = a[U_], a[ACT], a[REC]
+        def open_gates(a, sums, at, apart, x, x_at, inner_at, strip, mask):
+            """Leaves where the sums were the update gate, and what the candidate is the activation of."""
+            U, rec = a[U_], a[REC]
             from_z = load(sums, at, mask)
             from_r = load(sums, at + apart, mask)
             inner = load(sums, at + 2 * apart, mask)
@@ -193,25 +197,31 @@ def _forward_source(T, cell: str):
                 inner = add(inner, load(bias, 2 * U + strip * L, mask))
             z = activate(rec, add(from_z, load(x, x_at, mask)))
             reset = activate(rec, add(from_r, load(x, x_at + U, mask)))
-            g = activate(act, multiply_add(reset, inner, load(x, x_at + 2 * U, mask)))
+            store(sums, at, z, mask)
+            store(sums, at + 2 * apart, multiply_add(reset, inner, load(x, x_at + 2 * U, mask)), mask)
             if a[GATES_] != 0:
                 kept = view(a[GATES_], a[N_] * a[T_] * G * U)
                 store(kept, x_at, z, mask)
                 store(kept, x_at + U, reset, mask)
-                store(kept, x_at + 2 * U, g, mask)
                 store(view(a[INNER], a[N_] * a[T_] * U), inner_at, inner, mask)
+
+        @device_function
+        def step(a, sums, at, apart, x, x_at, h, c, mask):
+            z, g = load(sums, at, mask), activate(a[ACT], load(sums, at + 2 * apart, mask))
+            if a[GATES_] != 0:
+                store(view(a[GATES_], a[N_] * a[T_] * G * a[U_]), x_at + 2 * a[U_], g, mask)
             return multiply_add(z, h, multiply(subtract(one(one_), z), g)), c
     elif resets_first:
         # What it takes for c is the update gate, which `reset` left.
         @device_function
-        def step(a, sums, at, apart, x, x_at, h, c, inner_at, strip, mask):
+        def step(a, sums, at, apart, x, x_at, h, c, mask):
             g = activate(a[ACT], add(load(sums, at, mask), load(x, x_at + 2 * a[U_], mask)))
             if a[GATES_] != 0:
                 store(view(a[GATES_], a[N_] * a[T_] * G * a[U_]), x_at + 2 * a[U_], g, mask)
             return multiply_add(c, h, multiply(subtract(one(one_), c), g)), c
     else:
         @device_function
-        def step(a, sums, at, apart, x, x_at, h, c, inner_at, strip, mask):
+        def step(a, sums, at, apart, x, x_at, h, c, mask):
             new_h = activate(a[ACT], add(load(sums, at, mask), load(x, x_at, mask)))
             if a[GATES_] != 0:
                 store(view(a[GATES_], a[N_] * a[T_] * G * a[U_]), x_at, new_h, mask)
@@ -331,9 +341,15 @@ def _forward_source(T, cell: str):
         h_now, h_after, c_now = view(now, rows * row), view(after, rows * row), view(cells, rows * row)
         counts, shown = bytes_view(a[MASK], N * steps), view_int(shown_at, rows)
         last = s == steps - 1
+        if opens_gates:
+            for r in range(rows):
+                if a[FETCHES_INPUTS] != 0 and r + AHEAD < rows:
+                    fetch_inputs(a, top + r + AHEAD, 1, t, strip)
+                here = ((top + r) * steps + t) * U
+                open_gates(a, sums, r * G * L, apart, x, here * G + strip * L, here + strip * L, strip, mask)
         for r in range(rows):
             n = top + r
-            if a[FETCHES_INPUTS] != 0 and not resets_first and r + AHEAD < rows:
+            if a[FETCHES_INPUTS] != 0 and not (resets_first or opens_gates) and r + AHEAD < rows:
                 fetch_inputs(a, n + AHEAD, 1, t, strip)
             own = r * row + strip * L
             at = (n * steps + t) * U + strip * L
@@ -341,8 +357,7 @@ def _forward_source(T, cell: str):
             c = h
             if has_c or resets_first:
                 c = load(c_now, own, None)
-            new_h, new_c = step(a, sums, r * G * L, apart, x, (n * steps + t) * G * U + strip * L, h, c, at,
-                                strip, mask)
+            new_h, new_c = step(a, sums, r * G * L, apart, x, (n * steps + t) * G * U + strip * L, h, c, mask)
             if a[BEFORE_H] != 0:
                 store(view(a[BEFORE_H], N * steps * U), at, h, mask)
                 if has_c:
