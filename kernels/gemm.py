@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kernels.gemm_blocks import add_blocks_calls
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.matvec import matvec_calls
 from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, TileShape, stream_mode, tile_shape
@@ -35,6 +36,8 @@ _MATVEC = 1 << 13
 _TRANSPOSE_COST, _FETCH_COST = 5, 4
 # Costs this close are the same.
 _SAME_COST = 1.02
+# Blocks of sums are made apart from each other where the operands are this many times their size.
+_SUMS_MOVED = 4
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class GemmPlan:
     #: Whether blocks of a and strips of b are copied before they are used.
     copy_a: bool
     copy_b: bool
-    #: Into how many parts the batch, the rows and the columns are divided.
+    #: Into how many parts the batch, the rows and the columns are divided; or else the blocks of the sums.
     grid: tuple[int, int, int]
+    depth_parts: int
     part_rows: int
     part_columns: int
     a_scratch: int
@@ -59,13 +63,15 @@ class GemmPlan:
 
     @property
     def parts(self) -> int:
-        return self.grid[0] * self.grid[1] * self.grid[2]
+        return self.grid[0] * self.grid[1] * self.grid[2] * self.depth_parts
 
     def __str__(self) -> str:
-        batch, rows, columns = self.grid
+        parts = "x".join(map(str, self.grid)) + " parts"
+        if self.depth_parts > 1:
+            parts = f"{self.depth_parts} parts of the sums"
         copied = " and ".join(name for name, copy in (("a", self.copy_a), ("b", self.copy_b)) if copy)
         return (f"{self.tile.rows}x{self.tile.columns} tiles, {self.block_rows}x{self.block_depth} blocks, "
-                f"{batch}x{rows}x{columns} parts, copies {copied or 'nothing'}")
+                f"{parts}, copies {copied or 'nothing'}")
 
 
 def _ceil(size: int, divisor: int) -> int:
@@ -97,11 +103,11 @@ def _grids(parts: int) -> list[tuple[int, int, int]]:
 
 
 def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool, dtype: str, threads: int,
-                tile: TileShape | None = None) -> GemmPlan:
+                tile: TileShape | None = None, divides_sums: bool = False) -> GemmPlan:
     """Decide how to compute op(a)[batch, M, K] @ op(b)[batch, K, N] from the arguments and the CPU alone.
 
-    `block_depth` is all that the order of a sum depends on; it follows from K and the dtype. `tile` is for
-    tests: the tile of another CPU.
+    `block_depth` is all that the order of a sum depends on; it follows from K and the dtype. With
+    `divides_sums` parts may share out the blocks of long sums. `tile` is for tests: the tile of another CPU.
     """
     size, tile = FLOAT_BYTES[dtype], tile or tile_shape(dtype)
     block_depth = _even_piece(K, _B_BLOCK // (size * tile.columns), tile.lanes)
@@ -120,6 +126,12 @@ def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool
     costs = {g: _ceil(batch, g[0]) * _cost(*cut(g), K, trans_b, tile) for g in _grids(parts)}
     cheap = [g for g, cost in costs.items() if cost <= _SAME_COST * min(costs.values())]
     grid = min(cheap, key=lambda g: (moved(g), -g[2]))
+    # Parts that share out the sums read each their own piece of both operands. What made these was often cut
+    # the same way: samples before the gradient of weights, rows of weights when an optimizer changed them.
+    blocks, depth_parts = _ceil(K, block_depth), 1
+    is_long = _SUMS_MOVED * blocks * M * N <= K * (M + N)
+    if divides_sums and is_long and batch == 1 < parts and blocks % parts == 0:
+        grid, depth_parts = (1, 1, 1), parts
     part_rows, part_columns = cut(grid)
 
     copy_a = part_rows * K * size >= _A_TO_COPY and part_columns >= _COLUMNS_TO_COPY_A
@@ -134,7 +146,7 @@ def plan_matmul(batch: int, M: int, N: int, K: int, trans_a: bool, trans_b: bool
         strips = _ceil(part_columns, tile.columns)
         if part_rows > block_rows and strips * b_scratch <= _B_KEPT:
             b_strip, b_scratch = b_scratch, strips * b_scratch
-    return GemmPlan(tile, block_rows, block_depth, copy_a, copy_b, grid, part_rows, part_columns,
+    return GemmPlan(tile, block_rows, block_depth, copy_a, copy_b, grid, depth_parts, part_rows, part_columns,
                     a_scratch, b_scratch, b_strip)
 
 
@@ -152,22 +164,23 @@ def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int
 
 
 _FIELDS = ("a b out bias scale scratch batch M N K a_batch b_batch a_row a_step b_row trans_a trans_b mode "
-           "copy_a copy_b batch_parts row_parts column_parts part_rows part_columns block_rows block_depth "
-           "a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift b_strip")
+           "copy_a copy_b batch_parts row_parts column_parts depth_parts part_rows part_columns block_rows "
+           "block_depth a_panel a_panel_row a_panel_step a_scratch b_scratch ahead_shift b_strip")
 _SLOT = {name: slot for slot, name in enumerate(_FIELDS.split())}
 
 
 def _touches(block, dtypes) -> list[Touch]:
     get = lambda name: block[_SLOT[name]]
     dtype, size, batch = dtypes[0], FLOAT_BYTES[dtypes[0]], get("batch")
+    results = batch if get("depth_parts") == 1 else _ceil(get("K"), get("block_depth"))
     touches = [Touch(_SLOT["a"], (batch - 1) * get("a_batch") + get("M") * get("K") * size, dtype=dtype),
                Touch(_SLOT["b"], (batch - 1) * get("b_batch") + get("K") * get("N") * size, dtype=dtype),
-               Touch(_SLOT["out"], batch * get("M") * get("N") * size, writes=True, dtype=dtype)]
+               Touch(_SLOT["out"], results * get("M") * get("N") * size, writes=True, dtype=dtype)]
     for name in ("bias", "scale"):
         if get(name):
             touches.append(Touch(_SLOT[name], get("N") * size, dtype=dtype))
     if get("scratch"):
-        parts = get("batch_parts") * get("row_parts") * get("column_parts")
+        parts = get("batch_parts") * get("row_parts") * get("column_parts") * get("depth_parts")
         touches.append(Touch(_SLOT["scratch"], parts * (get("a_scratch") + get("b_scratch")), writes=True))
     return touches
 
@@ -180,9 +193,9 @@ def matmul_source(T, tile: TileShape | None = None):
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
     LINE, STRIP_ROW = _LINE, COLUMNS * SIZE
     (A, B, OUT, BIAS, SCALE, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A,
-     TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, PART_ROWS, PART_COLUMNS, BLOCK_ROWS,
-     BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH, AHEAD_SHIFT,
-     B_STRIP) = range(len(_SLOT))
+     TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, DEPTH_PARTS, PART_ROWS,
+     PART_COLUMNS, BLOCK_ROWS, BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH,
+     AHEAD_SHIFT, B_STRIP) = range(len(_SLOT))
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False, streams=True)
     fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True, streams=True)
     copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
@@ -195,7 +208,12 @@ def matmul_source(T, tile: TileShape | None = None):
         trans_b, copy_a, copy_b, b_strip = a[TRANS_B], a[COPY_A], a[COPY_B], a[B_STRIP]
         block_rows, block_depth, panel = a[BLOCK_ROWS], a[BLOCK_DEPTH], a[A_PANEL]
         first_index, end_index, first_row, end_row, first_column, end_column = 0, a[BATCH], 0, M, 0, N
-        if parts > 1:
+        first_step, end_step, apart = 0, K, a[DEPTH_PARTS] > 1
+        if apart:
+            blocks = (K + block_depth - 1) // block_depth
+            first_step = blocks * part // parts * block_depth
+            end_step = min(K, blocks * (part + 1) // parts * block_depth)
+        elif parts > 1:
             across = part % a[COLUMN_PARTS]
             down = part // a[COLUMN_PARTS] % a[ROW_PARTS]
             along = part // (a[COLUMN_PARTS] * a[ROW_PARTS])
@@ -211,13 +229,16 @@ def matmul_source(T, tile: TileShape | None = None):
             a_matrix = a[A] + index * a[A_BATCH]
             b_matrix = a[B] + index * a[B_BATCH]
             out_matrix = a[OUT] + index * M * out_row
-            start = 0
+            start = first_step
             # Once even if K is 0: then the sums are 0 and out is act(bias).
             while True:
                 depth = min(block_depth, K - start)
                 mode = 0
                 bias, scale = 0, 0
-                if start > 0:
+                continues = start > 0 and not apart
+                if apart:
+                    out_matrix = a[OUT] + start // block_depth * M * out_row
+                elif continues:
                     mode = ACCUMULATE
                 if start + depth == K:
                     mode += a[MODE]
@@ -290,7 +311,7 @@ def matmul_source(T, tile: TileShape | None = None):
                         tile_out = out_matrix + top * out_row + left * SIZE
                         for i in range(tiles):
                             rows = low + (i < taller)
-                            if start > 0:
+                            if continues:
                                 # What the sums are added to had time to leave the cache.
                                 fetch(tile_out, out_row, rows, STRIP_LINES)
                             # The first tiles fetch all of the next strip.
@@ -312,7 +333,7 @@ def matmul_source(T, tile: TileShape | None = None):
                         left += width
                     top += height
                 start += depth
-                if start >= K:
+                if start >= end_step:
                     break
         if a[MODE] & STREAM:
             streaming.settle()
@@ -356,9 +377,18 @@ def matmul_calls(a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: b
         return matvec_calls(a, b, out, bias, M, K, not trans_a, 0, activation == "relu", dtype, threads)
     # A matrix of one row or column is its own transpose.
     trans_b = trans_b and N > 1 and K > 1
-    plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads)
-    return [planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype,
-                         scratch, shared_b, shared_a, scale)]
+    plan = plan_matmul(batch, M, N, K, trans_a, trans_b, dtype, threads, divides_sums=plain)
+
+    def product(out, bias, activation) -> Call:
+        return planned_call(plan, a, b, out, bias, batch, M, N, K, trans_a, trans_b, activation, dtype,
+                            scratch, shared_b, shared_a, scale)
+
+    if plan.depth_parts == 1:
+        return [product(out, bias, activation)]
+    blocks = _ceil(K, plan.block_depth)
+    sums = scratch(blocks * M * N * FLOAT_BYTES[dtype])
+    return [product(sums, 0, None),
+            *add_blocks_calls(sums, out, bias, blocks, M, N, activation == "relu", dtype, threads)]
 
 
 def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K: int, trans_a: bool,
@@ -385,7 +415,7 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
         "b_row": (K if trans_b else N) * size, "trans_a": int(trans_a), "trans_b": int(trans_b),
         "mode": ACTIVATIONS[activation] | streams, "copy_a": int(plan.copy_a), "copy_b": int(plan.copy_b),
         "batch_parts": plan.grid[0], "row_parts": plan.grid[1], "column_parts": plan.grid[2],
-        "part_rows": plan.part_rows, "part_columns": plan.part_columns,
+        "depth_parts": plan.depth_parts, "part_rows": plan.part_rows, "part_columns": plan.part_columns,
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,
         "a_panel": panel, "a_panel_row": panel_row, "a_panel_step": panel_step,
         "a_scratch": plan.a_scratch, "b_scratch": plan.b_scratch,

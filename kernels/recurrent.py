@@ -181,8 +181,8 @@ def _forward_source(T, cell: str):
                 store(kept, x_at + 3 * U, o, mask)
             return multiply(o, activate(act, new_c)), new_c
     elif cell == "gru":
-        # Two loops over the samples: one sample's instructions wait for each other, and the shorter a loop is,
-        # the more samples the CPU has under way at once.
+        # Two loops over the samples: one sample's instructions wait for each other, and the shorter a loop
+        # is, the more samples the CPU has under way at once.
         @device_function
         def open_gates(a, sums, at, apart, x, x_at, inner_at, strip, mask):
             """Leaves where the sums were the update gate, and what the candidate is the activation of."""

@@ -109,6 +109,29 @@ def test_sizes_that_are_split_and_blocked(M: int, N: int, K: int, trans_a: bool,
         np.testing.assert_array_equal(product.run(threads=threads), one)
 
 
+@pytest.mark.parametrize(("M", "N", "K"), [(64, 128, 784), (50, 150, 1920), (3, 17, 4000), (64, 10, 3000)])
+@pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_long_sums_are_shared_out_by_blocks(M, N, K, trans_a: bool, trans_b: bool, dtype: str) -> None:
+    """Blocks made by different parts are added in order, so the answer is that of one thread."""
+    for bias, activation in ((False, None), (True, "relu")):
+        product = Product(M, N, K, trans_a, trans_b, dtype, bias=bias, activation=activation)
+        one = product.check(threads=1)
+        calls = product.calls(product.memory.empty(one.shape, dtype), 2)
+        assert [call.kernel.name for call in calls] == ["matmul", "add_blocks"]
+        for threads in (2, 3, 4):
+            np.testing.assert_array_equal(product.run(threads=threads), one)
+
+
+def test_what_is_not_a_number_stays_in_sums_by_blocks() -> None:
+    product = Product(20, 40, 2000, bias=True, activation="relu")
+    product.a[0, 3, 1999], product.b[0, 5, 7], product.a[0, 4, 5] = np.nan, np.inf, 2
+    out = product.run(threads=2)[0]
+    assert np.isnan(out[3]).all()
+    assert out[4, 7] == np.inf
+    np.testing.assert_array_equal(out, product.run(threads=1)[0])
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_random_products(data) -> None:
@@ -129,6 +152,9 @@ def test_random_products(data) -> None:
 def test_checked(trans_a: bool, trans_b: bool, small_blocks) -> None:
     for M, N, K in ((0, 3, 2), (1, 1, 0), (3, 2, 1), (15, 33, 50), (31, 65, 17)):
         Product(M, N, K, trans_a, trans_b, bias=True, activation="relu").check(threads=3, checked=True)
+    by_blocks = Product(5, 18, 570, trans_a, trans_b, bias=True, activation="relu")
+    assert len(by_blocks.calls(by_blocks.memory.empty(by_blocks.answer.shape, "float32"), 3)) == 2
+    by_blocks.check(threads=3, checked=True)
 
 
 @pytest.mark.parametrize(("trans_a", "trans_b"), FORMS)
@@ -171,7 +197,8 @@ def test_which_kernel() -> None:
                                                                "float32", 2, bytes)]
 
     assert kernels(1, 128, 784) == kernels(784, 1, 128) == ["matvec"]
-    assert kernels(1, 16, 10) == kernels(2, 128, 784) == kernels(1, 128, 784, batch=2) == ["matmul"]
+    assert kernels(1, 16, 10) == kernels(2, 128, 300) == kernels(1, 128, 784, batch=2) == ["matmul"]
+    assert kernels(2, 128, 784) == ["matmul", "add_blocks"]
     assert kernels(0, 5, 5) == kernels(5, 0, 5) == kernels(5, 5, 5, batch=0) == []
 
 
