@@ -22,11 +22,10 @@ from math import gcd
 
 from kernels.gemm import matmul_calls
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, stream_mode, tile_shape
+from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, LINE, STREAM, stream_mode, tile_shape
 from kernels.winograd import winograd_calls
 from kernels.winograd_filter_gradient import winograd_filter_gradient_calls
 
-_LINE = 64
 # A band of padded input stays in the second-level cache, and so does what of the filters meets it.
 _BAND_BYTES, _FILTER_BYTES = 256 << 10, 48 << 10
 # Filters of more bytes leave it anyway; then a band may be so large, for so many pixels to share them.
@@ -255,7 +254,7 @@ def conv2d(T):
     tile = microkernel.window_tile(T, LANES, ROWS, shape.vectors)
     copy = microkernel.copy_block(T, LANES)
     fetch, padded_copy = microkernel.fetch_rows(), _padded_copy(T)
-    LINES = -(-COLUMNS * SIZE // _LINE)
+    LINES = -(-COLUMNS * SIZE // LINE)
     numbers = simd.view(_int64())
     MORE, STREAMS = ACCUMULATE, STREAM
 
@@ -404,7 +403,7 @@ def _band(windows: _Windows, size: int, direct: bool, most_rows: int, most_bytes
         rows = _even(windows.rows, max(1, min(fitting, most_rows)))
     needed = max(images * image if images > 1 else 0, windows.covered(rows) * row)
     return {"band_images": images, "band_rows": rows, "band_columns": columns,
-            "band_bytes": 0 if direct else _round_up(needed, _LINE)}
+            "band_bytes": 0 if direct else _round_up(needed, LINE)}
 
 
 def _suits_winograd(windows: _Windows, dtype: str) -> bool:
@@ -459,7 +458,7 @@ def _windows_calls(windows: _Windows, x, w, out, bias, scale, activation: str | 
               "mode": ACTIVATIONS[activation] | streams,
               "row_parts": row_parts, "filter_parts": filter_parts, "direct": int(direct),
               "copy_w": int(copy_w), "block_planes": block_planes, "block_depth": block_depth,
-              "offsets_bytes": _round_up(8 * max(1, windows.planes), _LINE),
+              "offsets_bytes": _round_up(8 * max(1, windows.planes), LINE),
               "w_bytes": block_planes * block_depth * tile.columns * size if copy_w else 0}
     values["scratch"] = scratch(row_parts * filter_parts * _part_bytes(values.__getitem__))
     return [Call(conv2d, (dtype,), [values[name] for name in _SLOT], parts=row_parts * filter_parts)]
@@ -788,7 +787,7 @@ def conv2d_filter_gradient_calls(x, dy, dw, shape: ConvShape, dtype: str, thread
               "x": x, "dy": dy, "out": dw if shares == 1 else scratch(shares * count * size),
               "shares": shares, "share_bytes": count * size, "output_parts": output_parts,
               "direct": int(direct), "copy_dy": int(copy_dy),
-              "offsets_bytes": _round_up(8 * pixels // shape.out_width, _LINE),
+              "offsets_bytes": _round_up(8 * pixels // shape.out_width, LINE),
               "dy_bytes": pixels * tile.columns * size if copy_dy else 0}
     values["scratch"] = scratch(shares * output_parts * _filter_part_bytes(values.__getitem__))
     calls = [Call(conv2d_filter_gradient, (dtype,), [values[name] for name in _FILTER_SLOT],

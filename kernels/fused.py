@@ -22,7 +22,7 @@ from typing import Any
 
 from kernels.elementwise import FUNCTIONS, ITEM_SIZE, PARALLEL_FROM, elementwise_calls
 from kernels.jit import Call, KernelRef, Touch, kernel
-from kernels.tiles import STREAM_BYTES, large_and_apart
+from kernels.tiles import LINE, STREAM_BYTES, large_and_apart
 
 #: Bytes of one block's inputs, outputs and temporaries together: about what the first-level cache holds.
 BLOCK_BYTES = 65536
@@ -136,7 +136,7 @@ def stream(T):
     """
     from kernels import loops, simd, streaming
     view, read, write = simd.view(T), loops.read, loops.write
-    SIZE, LINE = T.bitwidth // 8, streaming.LINE
+    SIZE = T.bitwidth // 8
 
     def body(a, part, parts):
         n, done = a[4], 0

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from kernels.gemm_blocks import add_blocks_calls
 from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.matvec import matvec_calls
-from kernels.tiles import ACCUMULATE, ACTIVATIONS, FLOAT_BYTES, STREAM, TileShape, stream_mode, tile_shape
+from kernels.tiles import (
+    ACCUMULATE,
+    ACTIVATIONS,
+    FLOAT_BYTES,
+    LINE,
+    STREAM,
+    TileShape,
+    stream_mode,
+    tile_shape,
+)
 
-_LINE = 64
 # Most bytes of the strip of b that meets one tile after the other, and of the block of a that meets one strip
 # after the other: together they stay in a second-level cache of 1 MB.
 _B_BLOCK, _A_BLOCK = 64 << 10, 512 << 10
@@ -157,9 +165,9 @@ def _a_panel(tile: TileShape, depth: int, trans_a: bool, size: int) -> tuple[int
     """
     if trans_a:
         step = _round_up(tile.rows, tile.lanes) * size
-        return _round_up(depth * step, _LINE), size, step
+        return _round_up(depth * step, LINE), size, step
     # An odd number of cache lines per row keeps a tile's rows from competing for the same places in a cache.
-    row = (_round_up(depth * size, 2 * _LINE) // _LINE + 1) * _LINE
+    row = (_round_up(depth * size, 2 * LINE) // LINE + 1) * LINE
     return tile.rows * row, row, size
 
 
@@ -191,7 +199,7 @@ def matmul_source(T, tile: TileShape | None = None):
 
     shape = tile or tile_shape(str(T))
     SIZE, LANES, ROWS, COLUMNS = T.bitwidth // 8, shape.lanes, shape.rows, shape.columns
-    LINE, STRIP_ROW = _LINE, COLUMNS * SIZE
+    STRIP_ROW = COLUMNS * SIZE
     (A, B, OUT, BIAS, SCALE, SCRATCH, BATCH, M_, N_, K_, A_BATCH, B_BATCH, A_ROW, A_STEP, B_ROW, TRANS_A,
      TRANS_B, MODE, COPY_A, COPY_B, BATCH_PARTS, ROW_PARTS, COLUMN_PARTS, DEPTH_PARTS, PART_ROWS,
      PART_COLUMNS, BLOCK_ROWS, BLOCK_DEPTH, A_PANEL, A_PANEL_ROW, A_PANEL_STEP, A_SCRATCH, B_SCRATCH,
@@ -199,7 +207,7 @@ def matmul_source(T, tile: TileShape | None = None):
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False, streams=True)
     fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True, streams=True)
     copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
-    STRIP_LINES = -(-COLUMNS * SIZE // LINE)
+    STRIPLINES = -(-COLUMNS * SIZE // LINE)
     transpose = microkernel.transpose_block(T, LANES)
 
     def body(a, part, parts):
@@ -313,7 +321,7 @@ def matmul_source(T, tile: TileShape | None = None):
                             rows = low + (i < taller)
                             if continues:
                                 # What the sums are added to had time to leave the cache.
-                                fetch(tile_out, out_row, rows, STRIP_LINES)
+                                fetch(tile_out, out_row, rows, STRIPLINES)
                             # The first tiles fetch all of the next strip.
                             ahead_from = i * depth >> ahead_shift
                             if ahead_from < ahead_rows:
@@ -419,5 +427,5 @@ def planned_call(plan: GemmPlan, a, b, out, bias, batch: int, M: int, N: int, K:
         "block_rows": plan.block_rows, "block_depth": plan.block_depth,
         "a_panel": panel, "a_panel_row": panel_row, "a_panel_step": panel_step,
         "a_scratch": plan.a_scratch, "b_scratch": plan.b_scratch,
-        "ahead_shift": (_ceil(row_bytes, 2 * _LINE) - 1).bit_length(), "b_strip": plan.b_strip}
+        "ahead_shift": (_ceil(row_bytes, 2 * LINE) - 1).bit_length(), "b_strip": plan.b_strip}
     return Call(kernel_, (dtype,), [block[name] for name in _SLOT], parts=plan.parts)

@@ -33,6 +33,8 @@ from kernels.store import KernelStore, cache_directory, say_once
 
 #: The part of fast-math that keeps NaN and infinity meaning what they mean.
 FAST_MATH = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
+#: The flags of an instruction that is computed as written: having one of its own, it is given no others.
+AS_WRITTEN = ("nsz",)
 
 #: External functions a kernel may call; anything else would have to come from Numba's run-time.
 _ALLOWED_EXTERNALS = re.compile(

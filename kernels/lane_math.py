@@ -19,13 +19,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.jit import device_function
+from kernels.jit import AS_WRITTEN, device_function
 from kernels.lane_activations import CODES, SELU_ALPHA, SELU_SCALE
 from kernels.vector_math import _EXP, _LN_2
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-#: Every instruction carries it, so that Numba gives it no other flag: computed as written.
-_AS_WRITTEN = ("nsz",)
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,16 @@ class _Lanes:
         return self.call("fma", a, b, c)
 
     def add(self, a, b):
-        return self.builder.fadd(a, b, flags=_AS_WRITTEN)
+        return self.builder.fadd(a, b, flags=AS_WRITTEN)
 
     def subtract(self, a, b):
-        return self.builder.fsub(a, b, flags=_AS_WRITTEN)
+        return self.builder.fsub(a, b, flags=AS_WRITTEN)
 
     def multiply(self, a, b):
-        return self.builder.fmul(a, b, flags=_AS_WRITTEN)
+        return self.builder.fmul(a, b, flags=AS_WRITTEN)
 
     def divide(self, a, b):
-        return self.builder.fdiv(a, b, flags=_AS_WRITTEN)
+        return self.builder.fdiv(a, b, flags=AS_WRITTEN)
 
     def magnitude(self, a):
         return self.call("fabs", a)

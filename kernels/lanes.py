@@ -17,6 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from kernels.jit import AS_WRITTEN
+
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 #: Bytes of a vector of floats: the widest registers there are; LLVM splits it for CPUs with shorter ones.
@@ -232,11 +234,11 @@ def pick(typing, mask, a, b):
 
 
 def _exactly(instruction: str) -> Callable:
-    """An arithmetic instruction computed as written: having one flag, it is not given those of fast-math."""
+    """An arithmetic instruction that fast-math leaves alone."""
     @intrinsic
     def operation(typing, a, b):
         def compute(builder, a, b):
-            return getattr(builder, instruction)(a, b, flags=("nsz",))
+            return getattr(builder, instruction)(a, b, flags=AS_WRITTEN)
         return _operation(lambda a, b: a, compute)(typing, a, b)
     return operation
 

@@ -19,14 +19,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.tiles import ACCUMULATE, CAP, CAP_AT, RELU, STREAM
+from kernels.jit import AS_WRITTEN
+from kernels.tiles import ACCUMULATE, CAP, CAP_AT, LINE, RELU, STREAM
 
 # What is written as an instruction needs its reader, which Numba leaves out.
 llvm.initialize_native_asmparser()
 
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = _I8.as_pointer()
-_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class _Vectors:
         return self._call("fmuladd", self.type, x, y, z)
 
     def exactly(self, operation: str, x, y):
-        """x + y ("fadd") or x - y ("fsub") as written: with one flag it is not given those of fast-math."""
-        return getattr(self.builder, operation)(x, y, flags=("nsz",))
+        """x + y ("fadd") or x - y ("fsub"), which fast-math leaves alone."""
+        return getattr(self.builder, operation)(x, y, flags=AS_WRITTEN)
 
     def add_product(self, x, y, z):
         """`multiply_add` whose result takes z's register: left to itself LLVM may take another one, and has
@@ -351,10 +351,10 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
             sums = dict(zip(part.cells, rest[len(starts):], strict=True))
             for pointer in fetching:
                 _prefetch(builder, pointer)
-                _prefetch(builder, builder.gep(pointer, [_I64(_LINE)]))
+                _prefetch(builder, builder.gep(pointer, [_I64(LINE)]))
             part.step(a_now, row_offsets, b_now, sums)
             last_pair = builder.icmp_signed("==", builder.and_(loop.index, ahead_mask), ahead_mask)
-            ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * _LINE))
+            ahead_step = builder.select(last_pair, ahead_jump, _I64(2 * LINE))
             loop.next = [builder.gep(b_now, [b_step]),
                          *(builder.gep(pointer, [ahead_step]) for pointer in fetching),
                          *(builder.gep(pointer, [a_step]) for pointer in a_now), *sums.values()]
@@ -365,27 +365,30 @@ def tile(element: types.Type, lanes: int, rows: int, vectors: int, fetches: bool
     return _native(16, partial(_call_tile, kind, element, lanes, rows, vectors, emit))
 
 
-def pair_tile(element: types.Type, lanes: int, rows: int, vectors: int, b_step: int):
+def pair_tile(element: types.Type, lanes: int, rows: int, vectors: int, b_step: int, outside: bool = False):
     """The register tile of a product in pairs of steps (see `kernels.recurrent_pairs`), as a Numba function
 
-        pair_tile(a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, rows, columns)
+        pair_tile(a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, rows)
 
     c[i, j] = (sum over k < depth of a[i, k] * b[k, j]) * scale[j],    depth = 6 * sixes + more
 
     A row's numbers lie one after the other, b[k, j] at b + k*`b_step` + j*size. Of every six steps the first
     two and the fourth and fifth are pairs. What the pairs leave in the sums is a number of the row, at
     a + i*a_row + `rest`, and one of the column, b[depth, j]; scale[j] is b[depth + 1, j]. Each sum is one
-    chain in order of k, however many rows the tile has; `columns` is `lanes * vectors`.
+    chain in order of k, however many rows the tile has. There are `lanes * vectors` columns.
+
+    With `outside` it takes bias and mode before `rows`: behind a row's number lies what its sums are
+    multiplied with; then bias[j] is added (0 for none), and in the mode STREAM c is written past the caches.
 
     Meanwhile cache lines are fetched, as many as the tile has vectors of sums: `rows` of them, `ahead_row`
     bytes apart, then on from the last of them by `ahead_turn`, and so on.
     """
-    def emit(builder, a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, columns, *,
+    def emit(builder, a, a_row, rest, b, c, c_row, sixes, more, ahead, ahead_row, ahead_turn, *to_outside,
              element_type, tile_rows, width, masked):
         vector = _Vectors(builder, element_type, lanes)
         size = vector.element_bytes
         a, b, c, ahead = (builder.inttoptr(address, _POINTER) for address in (a, b, c, ahead))
-        part = _Tile(vector, tile_rows, width, None)
+        part = _Tile(vector, tile_rows, width, None, streams=outside)
         row_offsets = (_I64(0), a_row, builder.mul(a_row, _I64(2)))
         first_starts = part.row_starts(a, builder.mul(a_row, _I64(3)))
 
@@ -447,14 +450,21 @@ def pair_tile(element: types.Type, lanes: int, rows: int, vectors: int, b_step: 
         of_columns, scale = b_row(b_end, 0), b_row(b_end, 1)
         for i in range(tile_rows):
             at = builder.gep(a, [builder.add(builder.mul(a_row, _I64(i)), rest)])
-            of_row = vector.spread(builder.load(vector.at(at, 0, vector.element)))
-            to = builder.gep(c, [builder.mul(c_row, _I64(i))])
+            of_row, row_scale = (vector.spread(builder.load(vector.at(at, k * size, vector.element)))
+                                 for k in (0, int(outside)))
             for v in range(width):
                 left = vector.exactly("fadd", of_row, of_columns[v])
-                found = builder.fmul(vector.exactly("fsub", sums[i, v], left), scale[v])
-                vector.store(found, vector.at(to, v * vector.bytes))
+                sums[i, v] = builder.fmul(vector.exactly("fsub", sums[i, v], left), scale[v])
+                if outside:
+                    sums[i, v] = builder.fmul(sums[i, v], row_scale)
+        nothing, bias, mode = ir.Constant(_POINTER, None), ir.Constant(_POINTER, None), _I64(0)
+        if outside:
+            bias, mode = builder.inttoptr(to_outside[0], _POINTER), to_outside[1]
+        part.finish(sums, c, c_row, bias, nothing, mode)
 
-    return _native(13, partial(_call_tile, "pair_tile", element, lanes, rows, vectors, emit, edges=False))
+    kind = "outer_pair_tile" if outside else "pair_tile"
+    return _native(14 if outside else 12,
+                   partial(_call_tile, kind, element, lanes, rows, vectors, emit, edges=False))
 
 
 def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewise: bool = False):
@@ -501,23 +511,31 @@ def window_tile(element: types.Type, lanes: int, rows: int, vectors: int, lanewi
 
 def _call_tile(kind: str, element, lanes: int, rows: int, vectors: int, emit, context, builder,
                *values, edges: bool = True) -> None:
-    """Jump to the tile of the right number of rows: each is a function of its own."""
+    """Jump to the tile of the right number of rows: each is a function of its own.
+
+    The last of the values are the rows and, if there are `edges`, the columns, which tiles take too.
+    """
     element_type = context.get_value_type(element)
-    *operands, row_count, column_count = values
-    is_full = builder.icmp_signed("==", column_count, _I64(lanes * vectors))
+    shapes = [("full", vectors, 0)]
+    if edges:
+        *operands, choice, columns = values
+        operands.append(columns)
+        is_full = builder.icmp_signed("==", columns, _I64(lanes * vectors))
+        choice = builder.add(choice, builder.select(is_full, _I64(0), _I64(rows)))
+        shapes.append(("edge", 1, rows))
+    else:
+        *operands, choice = values
     done = builder.append_basic_block("tile_done")
-    choice = builder.add(row_count, builder.select(is_full, _I64(0), _I64(rows)))
     switch = builder.switch(choice, done)
-    shapes = [("full", vectors, 0), *([("edge", 1, rows)] if edges else [])]
     for shape, width, first_case in shapes:
         for count in range(1, rows + 1):
             name = f"{kind}_{shape}_{count}x{width}_{element}"
-            function = _function(builder.module, name, len(operands) + 1, partial(
+            function = _function(builder.module, name, len(operands), partial(
                 emit, element_type=element_type, tile_rows=count, width=width, masked=shape == "edge"))
             block = builder.append_basic_block(name)
             switch.add_case(_I64(first_case + count), block)
             with builder.goto_block(block):
-                builder.call(function, [*operands, column_count])
+                builder.call(function, operands)
                 builder.branch(done)
     builder.position_at_end(done)
 
@@ -530,7 +548,7 @@ def fetch_rows():
             along = _Loop(builder, lines, [start])
             with along as (line,):
                 _prefetch(builder, line)
-                along.next = [builder.gep(line, [_I64(_LINE)])]
+                along.next = [builder.gep(line, [_I64(LINE)])]
             down.next = [builder.gep(start, [row])]
     return _native(4, call)
 

@@ -19,7 +19,7 @@ from kernels.jit import Call, Kernel, Touch, kernel
 from kernels.lane_activations import CODES
 from kernels.recurrent_pairs import PAIRED_CELLS, multiplies_in_pairs
 from kernels.recurrent_panels import RecurrentShape, gate_distance_of, pack_calls
-from kernels.tiles import tile_shape
+from kernels.tiles import LINE, tile_shape
 
 #: Gates of each cell, in the order their columns lie.
 GATES = {"lstm": 4, "gru": 3, "gru_reset_first": 3, "simple_rnn": 1}
@@ -158,7 +158,7 @@ def _forward_source(T, cell: str):
     (Z, PANELS, BIAS, H0, C0, MASK, Y, H_LAST, C_LAST, GATES_, BEFORE_H, BEFORE_C, INNER, SCRATCH, N_, T_, U_,
      ACT, REC, REVERSE, EVERY, ZEROS, PART_SCRATCH, BLOCK, ROW, PACKED, FETCHES_PANELS,
      FETCHES_INPUTS, PAIRED) = range(len(_SLOT))
-    LINE, AHEAD = 64, 8
+    AHEAD = 8
     gate_distance = gate_distance_of(T)
     one_ = T(1)
     has_c, resets_first = cell == "lstm", cell == "gru_reset_first"
@@ -257,7 +257,7 @@ def _forward_source(T, cell: str):
             rest, next_gate = (U + L - 1) // L * L * size, U * size - (rows - 1) * row
             for _ in range(G // TILE_GATES):
                 pair_tile(states, a[ROW], rest, at, sums, SUMS_ROW, U // 6, U % 6, inputs, row, next_gate,
-                          rows, TILE_GATES * L)
+                          rows)
                 at += (U + 2) * TILE
                 sums += TILE
                 inputs += TILE_GATES * U * size

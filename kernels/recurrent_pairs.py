@@ -21,15 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kernels.lane_activations import SHARES, WITHIN_1
 from kernels.tiles import adds_beside_products, tile_shape
 
 #: With fewer units or samples the preparation costs more than it brings.
 PAIRED_UNITS, PAIRED_SAMPLES = 128, 16
 #: Cells whose gates take the state as it is, several at once.
 PAIRED_CELLS = ("lstm", "gru")
-#: Activations whose results lie within ±1, and within 0 and 1.
-_WITHIN_1 = ("tanh", "sigmoid", "hard_sigmoid", "softsign")
-_SHARES = ("sigmoid", "hard_sigmoid")
 
 
 def multiplies_in_pairs(sequence, has_state: bool, masked: bool) -> bool:
@@ -41,7 +39,7 @@ def multiplies_in_pairs(sequence, has_state: bool, masked: bool) -> bool:
     shape, carries = sequence.shape, has_state and (masked or sequence.cell != "lstm")
     return (adds_beside_products() and sequence.cell in PAIRED_CELLS and shape.steps > 1
             and shape.units >= PAIRED_UNITS and shape.samples >= PAIRED_SAMPLES and not carries
-            and sequence.activation in _WITHIN_1 and sequence.recurrent_activation in _SHARES)
+            and sequence.activation in WITHIN_1 and sequence.recurrent_activation in SHARES)
 
 
 def pair_columns(T) -> Callable:

@@ -11,9 +11,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kernels.tiles import LINE
+
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
-#: A cache line.
-LINE = 64
 _VECTOR = ir.VectorType(_I64, LINE // 8)
 
 

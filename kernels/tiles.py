@@ -12,7 +12,8 @@ from functools import cache
 
 #: Bytes of a number, of the dtypes that tiles are made of.
 FLOAT_BYTES = {"float32": 4, "float64": 8}
-_LINE = 64
+#: Bytes of a cache line.
+LINE = 64
 
 #: Bits of a tile's mode: add to what is there; what is below 0 becomes 0; what is above CAP_AT becomes that;
 #: store whole vectors past the caches (c and its rows begin on cache lines then).
@@ -65,7 +66,7 @@ def adds_beside_products() -> bool:
 
 def odd_lines(nbytes: int) -> int:
     """Room for a row: an odd number of cache lines, so that rows do not compete for places in a cache."""
-    return (-(-nbytes // _LINE) | 1) * _LINE
+    return (-(-nbytes // LINE) | 1) * LINE
 
 
 def large_and_apart(out, operands: Sequence, nbytes: int) -> bool:

@@ -20,17 +20,17 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernels.jit import device_function
+from kernels.jit import AS_WRITTEN, device_function
 
 # ---------------------------------------------------------------------------------------- operations
 
 
 def _exactly(operation: str) -> Callable:
-    """An arithmetic instruction that fast-math leaves alone: having one flag, it is not given the others."""
+    """An arithmetic instruction that fast-math leaves alone."""
     @intrinsic
     def exactly(typing, a, b):
         def codegen(context, builder, signature, arguments):
-            return getattr(builder, operation)(*arguments, flags=("nsz",))
+            return getattr(builder, operation)(*arguments, flags=AS_WRITTEN)
         return a(a, a), codegen
     return exactly
 

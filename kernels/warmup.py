@@ -23,6 +23,8 @@ FAMILIES = (
     "elementwise",
     "fused",
     "gemm",
+    "gemm_blocks",
+    "gemm_pairs",
     "matvec",
     "conv",
     "winograd",
@@ -53,7 +55,7 @@ COMMON = frozenset(
     identity add sub mul div muladd neg abs square sqrt exp log log1p sin cos maximum minimum clip select cast
     equal not_equal greater greater_equal less_equal squared_difference div_no_nan
     relu relu_grad sigmoid sigmoid_grad tanh tanh_grad
-    matmul matvec reduce_sum reduce_max argmax
+    matmul add_blocks matvec reduce_sum reduce_max argmax
     conv2d conv2d_filter_gradient turn_filters
     winograd winograd_filters winograd_filter_gradient winograd_filter_gradient_finish
     max_pool2d max_pool2d_winners max_pool2d_send
@@ -65,7 +67,7 @@ COMMON = frozenset(
     batch_norm_gradient_sums batch_norm_gradient_finish batch_norm_gradient_rows
     categorical_matches binary_matches sparse_categorical_accuracy
     adam adam_squares sgd sgd_momentum rmsprop rmsprop_squares adagrad advance accumulate
-    pack_recurrent pack_recurrent_transposed lstm lstm_grad gru gru_grad
+    pack_recurrent pack_recurrent_transposed pack_pairs matmul_pairs lstm lstm_grad gru gru_grad
     random_uniform random_normal random_truncated_normal dropout dropout_grad seed_next shuffle_order
 """.split()
 )

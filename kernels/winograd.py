@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernels.jit import Call, Touch, kernel
-from kernels.tiles import CAP, CAP_AT, FLOAT_BYTES, RELU, STREAM, odd_lines, tile_shape
+from kernels.tiles import CAP, CAP_AT, FLOAT_BYTES, LINE, RELU, STREAM, odd_lines, tile_shape
 
-_LINE = 64
 #: Positions of a transformed tile; output cells along a tile's side, and input cells.
 POSITIONS, _OUT, _IN = 16, 2, 4
 # A block of transformed tiles and their products.
@@ -201,7 +200,7 @@ def winograd(T):
     view, load, first, spread = simd.view(T), lanes.load(WIDTH), lanes.first(WIDTH), lanes.spread(T, WIDTH)
     tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False)
     fetching_tile = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True)
-    zero, cap, RELUS, CAPS, STREAMS, LINE = T(0), T(CAP_AT), RELU, CAP, STREAM, _LINE
+    zero, cap, RELUS, CAPS, STREAMS = T(0), T(CAP_AT), RELU, CAP, STREAM
 
     @device_function
     def pair(a, b, c, d):

@@ -85,6 +85,7 @@ class Matmul(Op):
 def emit_matmul(emitter, node, bias, activation: str | None) -> None:
     """Instructions for a matrix product with optional bias and activation in its store."""
     from kernels.gemm import matmul_calls
+    from kernels.gemm_pairs import matmul_pairs_calls, multiplies_in_pairs
     a, b = node.inputs[:2]
     out = node.outputs[0]
     ta, tb = bool(node.attrs.get("transpose_a")), bool(node.attrs.get("transpose_b"))
@@ -99,6 +100,11 @@ def emit_matmul(emitter, node, bias, activation: str | None) -> None:
     else:
         a_ref, a_batched = _batched(emitter, a, a_ref, batch_shape)
         b_ref, b_batched = _batched(emitter, b, b_ref, batch_shape)
+    if node.attrs.get("by_norm") and multiplies_in_pairs(rows, columns, inner, out.dtype.name):
+        of_bias = 0 if bias is None else emitter.ref(bias)
+        emitter.calls(matmul_pairs_calls(a_ref, b_ref, emitter.out(out), of_bias, rows, columns, inner,
+                                         out.dtype.name, emitter.threads, emitter.scratch))
+        return
     emitter.calls(
         matmul_calls(
             a_ref,
@@ -239,6 +245,16 @@ def matmul(
     if transpose_b or adjoint_b:
         attrs["transpose_b"] = True
     return apply1("matmul", [a, b], attrs, name)
+
+
+def matmul_by_norm(a: Tensor, b: Tensor) -> Tensor:
+    """a [M, K] · b [K, N] for sums that only go into functions whose slope is 1 at most, as gates are.
+
+    Rounding may be that of the norms of a row and a column instead of that of each term, which wide products
+    on some CPUs make use of; in float32 it then stays at about 1e-6 (see `kernels.gemm_pairs`). Gradients are
+    plain products.
+    """
+    return apply1("matmul", [a, b], {"by_norm": True})
 
 
 def bias_add(value, bias, data_format: str | None = None, name: str | None = None):

@@ -16,7 +16,7 @@ from typing import Any
 from minigraph import ops
 from minigraph.errors import ShapeError
 from minigraph.graph import Value, current_graph
-from minigraph.ops.linear import weighable
+from minigraph.ops.linear import matmul_by_norm, weighable
 from minigraph.ops.while_loop import loop_with_history
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten, pack_like
@@ -149,10 +149,14 @@ def projected(x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Te
 
 
 def projected_steps(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Tensor] = ()
+    x: Tensor, kernel: Tensor, bias: Tensor | None, masks: Sequence[Tensor] = (), *, by_norm: bool = False
 ) -> Tensor:
-    """`projected` for x [N, T, I], as one product of all rows: [N, T, G·U]."""
+    """`projected` for x [N, T, I], as one product of all rows: [N, T, G·U].
+
+    With `by_norm` the product may be `minigraph.ops.linear.matmul_by_norm`.
+    """
     x = weighable(x, kernel)
+    product = matmul_by_norm if by_norm else ops.matmul
     features, columns = kernel.shape
 
     def rows(mask: Tensor | None) -> Tensor:
@@ -160,10 +164,10 @@ def projected_steps(
 
     if len(masks) > 1:
         blocks = ops.split(kernel, len(masks), axis=1)
-        parts = [ops.matmul(rows(mask), w) for mask, w in zip(masks, blocks, strict=True)]
+        parts = [product(rows(mask), w) for mask, w in zip(masks, blocks, strict=True)]
         found = ops.concat(parts, -1)
     else:
-        found = ops.matmul(rows(masks[0] if masks else None), kernel)
+        found = product(rows(masks[0] if masks else None), kernel)
     if bias is not None:
         found = ops.bias_add(found, bias)
     sizes: Any = [-1 if n is None else n for n in (*x.shape[:2], columns)]

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from kernels import gemm_pairs
 from minigraph import keras as ours
 from tests.keras.side_by_side import same, weights_of
 
@@ -377,6 +378,39 @@ def series():
     values = np.sin(np.arange(200) / 5) + 0.1 * np.random.default_rng(0).normal(size=200)
     x = np.stack([values[i : i + 12] for i in range(180)])[..., None]
     return x.astype("float32"), values[12:192, None].astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "paired"),
+    [("LSTM", {}, True), ("GRU", {}, True), ("GRU", {"reset_after": False, "dropout": 0.2}, True),
+     ("LSTM", {"activation": "relu"}, False), ("GRU", {"activation": "elu"}, False),
+     ("SimpleRNN", {}, False)],
+)
+def test_wide_inputs_of_gates_are_multiplied_in_pairs(kind, options, paired, monkeypatch):
+    """And training follows Keras. Rows of one series do not fit and are plain sums."""
+    made = []
+
+    def calls(*arguments, of=gemm_pairs.matmul_pairs_calls):
+        made.append(arguments[4:7])
+        return of(*arguments)
+
+    monkeypatch.setattr(gemm_pairs, "matmul_pairs_calls", calls)
+    monkeypatch.setattr(gemm_pairs, "adds_beside_products", lambda: True)
+    monkeypatch.setattr(gemm_pairs, "FEWEST_PRODUCTS", 1)
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(20, 6, 130)).astype("float32"), rng.normal(size=(20, 1)).astype("float32")
+    x[3], x[4, 2] = np.eye(130)[:6], 0
+
+    def script(keras, tf):
+        keras.utils.set_random_seed(4)
+        layer = getattr(keras.layers, kind)(128, **options)
+        model = keras.Sequential([keras.Input((6, 130)), layer, keras.layers.Dense(1)])
+        before = model.predict(x, verbose=0)
+        model.compile(keras.optimizers.Adam(1e-3), "mse")
+        return [before, [float(model.train_on_batch(x, y)) for _ in range(20)]]
+
+    same(script, rtol=2e-4)
+    assert set(made) == ({(120, 128 * (4 if kind == "LSTM" else 3), 130)} if paired else set())
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from minigraph.keras.layer import Layer
 from minigraph.keras.random import SeedGenerator
 from minigraph.ops import recurrent
 from minigraph.ops.dispatch import convert
-from minigraph.ops.recurrent_fused import FUSED_ACTIVATIONS, fused_sequence
+from minigraph.ops.recurrent_fused import FUSED_ACTIVATIONS, fused_sequence, squashes
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
 
@@ -204,9 +204,9 @@ class RecurrentCell(Layer):
         w, u, b = self._weights()
         of_input, of_state = self._biases(b)
         input_masks, _ = self._dropout(x, x, training)
-        z = recurrent.projected_steps(x, w, of_input, input_masks)
         names = [next(name for name in FUSED_ACTIVATIONS if getattr(activations, name) is function)
                  for function in (self.activation, getattr(self, "recurrent_activation", activations.linear))]
+        z = recurrent.projected_steps(x, w, of_input, input_masks, by_norm=squashes(*names))
         return fused_sequence(self.fused_name, z, u, of_state, states, mask, *names, **how)
 
     def _config(self, *between: str) -> dict[str, Any]:
