@@ -6,8 +6,8 @@ row and a column, however small their products are. So each row of x is multipli
 makes it as large as the columns (Brent 1970), and a row is only multiplied in pairs
 
 - if none of its numbers is more than `FLAT` times their root mean square, and no column of w has such a one,
-- if its norm times the largest norm of a column is `MOST_NORM` at most: nothing is off by more than some
-  1e-6 then in float32, whatever the numbers are.
+- if its norm times the largest norm of a column is `MOST_NORM` at most, so that errors stay at some 1e-6 in
+  float32 (see docs/decisions/products-in-pairs.md).
 
 Other rows are multiplied as usual, by themselves. What becomes of a row depends on w and on that row alone.
 This file does not know whose sums can bear such errors.

@@ -61,7 +61,7 @@ def test_as_close_as_a_plain_product_for_numbers_of_one_size(M, tiles_across, K,
     out = product.in_pairs()
     assert (out != product.plain()).any()
     norms = np.linalg.norm(product.x, axis=1)[:, None] * np.linalg.norm(product.w, axis=0)
-    # The proven bound is K roundings of twice the norms; a hundredth of that is what chance leaves.
+    # The bound is K roundings of a few times the norms; a hundredth of that is what chance leaves.
     eps = np.finfo(dtype).eps
     assert (abs(out - product.answer) <= (0.02 * K * norms + 4) * eps).all()
     if out.size > 5000:
