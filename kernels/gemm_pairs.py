@@ -32,12 +32,6 @@ _BLOCK_TILES = 12
 _BEHIND = 3
 
 
-def _pair_rows(dtype: str) -> int:
-    """Rows of the tile: the vectors of sums leave six for factors."""
-    tile = tile_shape(dtype)
-    return max(1, (tile.rows * tile.vectors - 6) // tile.vectors)
-
-
 def multiplies_in_pairs(M: int, N: int, K: int, dtype: str) -> bool:
     """Whether there is such a product of these sizes on this CPU, and it is worth while."""
     return (adds_beside_products() and FEWEST_STEPS <= K <= MOST_STEPS
@@ -118,7 +112,7 @@ def matmul_pairs(T):
     from kernels.recurrent_pairs import pair_states
 
     shape, SIZE = tile_shape(str(T)), T.bitwidth // 8
-    L, COLUMNS, ROWS, PAIR_ROWS = shape.lanes, shape.columns, shape.rows, _pair_rows(str(T))
+    L, COLUMNS, ROWS, PAIR_ROWS = shape.lanes, shape.columns, shape.rows, shape.pair_rows(shape.vectors)
     PANEL_ROW, BEHIND, STREAMS = COLUMNS * SIZE, _BEHIND, STREAM
     view, view_int = simd.view(T), simd.view(types.int64)
     load, first, store, zero = vectors.load(L), vectors.first(L), vectors.store, zeros(T, L)
@@ -218,11 +212,12 @@ def matmul_pairs(T):
 def matmul_pairs_calls(x, w, out, bias, M: int, N: int, K: int, dtype: str, threads: int,
                        scratch: Callable[[int], object]) -> list[Call]:
     """Calls that compute out[M, N] = x[M, K] · w[K, N] + bias[N] (0: none), where `multiplies_in_pairs`."""
-    size = FLOAT_BYTES[dtype]
-    packed = N * (K + _BEHIND) * size
-    panels, parts = scratch(packed), max(1, min(threads, M // _pair_rows(dtype)))
-    row_bytes = odd_lines((-(-K // tile_shape(dtype).lanes) + 1) * tile_shape(dtype).lanes * size)
-    block_rows = _BLOCK_TILES * _pair_rows(dtype)
+    size, tile = FLOAT_BYTES[dtype], tile_shape(dtype)
+    rows, packed = tile.pair_rows(tile.vectors), N * (K + _BEHIND) * size
+    panels, parts = scratch(packed), max(1, min(threads, M // rows))
+    # Whole vectors, and one for what stands behind a row's numbers.
+    row_bytes = odd_lines((-(-K // tile.lanes) + 1) * tile.lanes * size)
+    block_rows = _BLOCK_TILES * rows
     part_scratch = block_rows * row_bytes + -(-block_rows * 8 // LINE) * LINE
     block = [x, panels, bias, out, scratch(parts * part_scratch), M, N, K, packed, parts * part_scratch,
              block_rows, row_bytes, stream_mode(M * N * size, N, dtype)]

@@ -66,9 +66,8 @@ class RecurrentShape:
 
     @property
     def pair_rows(self) -> int:
-        """Rows of the tile that multiplies in pairs: fewer, since it has six more vectors at hand."""
-        tile = tile_shape(self.dtype)
-        return max(1, (tile.rows * tile.vectors - 6) // self.tile_gates)
+        """Rows of the tile that multiplies in pairs."""
+        return tile_shape(self.dtype).pair_rows(self.tile_gates)
 
     @property
     def strips(self) -> int:

@@ -37,6 +37,10 @@ class TileShape:
     def columns(self) -> int:
         return self.lanes * self.vectors
 
+    def pair_rows(self, vectors: int) -> int:
+        """Rows of a tile `vectors` wide that multiplies in pairs of steps, with six more vectors at hand."""
+        return max(1, (self.rows * self.vectors - 6) // vectors)
+
 
 @cache
 def tile_shape(dtype: str) -> TileShape:
