@@ -207,7 +207,7 @@ def matmul_source(T, tile: TileShape | None = None):
     tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=False, streams=True)
     fetching_tile_at = microkernel.tile(T, LANES, ROWS, shape.vectors, fetches=True, streams=True)
     copy, fetch = microkernel.copy_block(T, LANES), microkernel.fetch_rows()
-    STRIPLINES = -(-COLUMNS * SIZE // LINE)
+    STRIP_LINES = -(-COLUMNS * SIZE // LINE)
     transpose = microkernel.transpose_block(T, LANES)
 
     def body(a, part, parts):
@@ -321,7 +321,7 @@ def matmul_source(T, tile: TileShape | None = None):
                             rows = low + (i < taller)
                             if continues:
                                 # What the sums are added to had time to leave the cache.
-                                fetch(tile_out, out_row, rows, STRIPLINES)
+                                fetch(tile_out, out_row, rows, STRIP_LINES)
                             # The first tiles fetch all of the next strip.
                             ahead_from = i * depth >> ahead_shift
                             if ahead_from < ahead_rows:

@@ -57,20 +57,16 @@ def pack_pairs(T):
     shape, SIZE = tile_shape(str(T)), T.bitwidth // 8
     L, COLUMNS, FLAT_2, INFINITE = shape.lanes, shape.columns, T(FLAT * FLAT), T(float("inf"))
     view, load, store, zero = simd.view(T), vectors.load(L), vectors.store, zeros(T, L)
-    multiply_add, pair, fetch = vectors.multiply_add, pair_columns(T), microkernel.fetch_rows()
+    multiply_add, pair, copy = vectors.multiply_add, pair_columns(T), microkernel.copy_block(T, L)
     BEHIND = _BEHIND
 
     def body(a, part, parts):
         K, N = a[2], a[3]
         strips, panel = N // COLUMNS, (K + BEHIND) * COLUMNS
-        w, panels = view(a[0], K * N), view(a[1], strips * panel)
+        panels = view(a[1], strips * panel)
         for strip in range(strips * part // parts, strips * (part + 1) // parts):
             start = strip * panel
-            for k in range(K):
-                at = k * N + strip * COLUMNS
-                fetch(a[0] + (at + COLUMNS) * SIZE, N * SIZE, 1, 2)
-                for v in range(0, COLUMNS, L):
-                    store(panels, start + k * COLUMNS + v, load(w, at + v, None), None)
+            copy(a[0] + strip * COLUMNS * SIZE, N * SIZE, a[1] + start * SIZE, COLUMNS * SIZE, K, COLUMNS)
             largest = T(0)
             for v in range(0, COLUMNS, L):
                 finite = pair(panels, start + v, COLUMNS, K)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernels.lane_activations import SHARES, WITHIN_1
+from kernels.lane_activations import squashes
 from kernels.tiles import adds_beside_products, tile_shape
 
 #: With fewer units or samples the preparation costs more than it brings.
@@ -39,7 +39,7 @@ def multiplies_in_pairs(sequence, has_state: bool, masked: bool) -> bool:
     shape, carries = sequence.shape, has_state and (masked or sequence.cell != "lstm")
     return (adds_beside_products() and sequence.cell in PAIRED_CELLS and shape.steps > 1
             and shape.units >= PAIRED_UNITS and shape.samples >= PAIRED_SAMPLES and not carries
-            and sequence.activation in WITHIN_1 and sequence.recurrent_activation in SHARES)
+            and squashes(sequence.activation, sequence.recurrent_activation))
 
 
 def pair_columns(T) -> Callable:

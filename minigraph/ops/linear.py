@@ -100,7 +100,8 @@ def emit_matmul(emitter, node, bias, activation: str | None) -> None:
     else:
         a_ref, a_batched = _batched(emitter, a, a_ref, batch_shape)
         b_ref, b_batched = _batched(emitter, b, b_ref, batch_shape)
-    if node.attrs.get("by_norm") and multiplies_in_pairs(rows, columns, inner, out.dtype.name):
+    by_norm = node.attrs.get("by_norm") and activation is None
+    if by_norm and multiplies_in_pairs(rows, columns, inner, out.dtype.name):
         of_bias = 0 if bias is None else emitter.ref(bias)
         emitter.calls(matmul_pairs_calls(a_ref, b_ref, emitter.out(out), of_bias, rows, columns, inner,
                                          out.dtype.name, emitter.threads, emitter.scratch))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kernels.lane_activations import CODES, SHARES, WITHIN_1
+from kernels.lane_activations import CODES
 from kernels.reference import recurrent as reference
 from minigraph.errors import DTypeError, ShapeError
 from minigraph.ops.dispatch import apply, apply1
@@ -29,18 +29,12 @@ from minigraph.tensor import Tensor
 #: Activations that recurrent kernels have, by Keras's names.
 FUSED_ACTIVATIONS = tuple(CODES)
 
-
 #: Results of the way forward that only the way back reads, and of which shape each is.
 _SAVED = {"gates": "z", "before_h": "steps", "before_c": "steps", "inner": "steps"}
 #: What the gradient that arrives at each result is called.
 ARRIVING = {"y": "dy", "h_last": "dh_last", "c_last": "dc_last"}
 #: What the gradient of each input is called.
 _LEAVING = {"z": "dz", "u": "du", "bias": "dbias", "h0": "dh0", "c0": "dc0"}
-
-
-def squashes(activation: str, recurrent_activation: str) -> bool:
-    """Whether gates of these activations have slopes of 1 at most and results within ±1."""
-    return activation in WITHIN_1 and recurrent_activation in SHARES
 
 
 def _named(names: Sequence[str], items: Sequence) -> dict[str, Any]:

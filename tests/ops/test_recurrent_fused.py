@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import minigraph as tf
+from kernels import gemm_pairs
 from minigraph.errors import DTypeError, InvalidArgumentError, ShapeError, UnsupportedError
+from minigraph.ops.linear import matmul_by_norm
 from minigraph.ops.recurrent_fused import fused_sequence
 from tests.ops.walking import graph_of, walk
 
@@ -319,3 +321,20 @@ def test_numbers_it_cannot_take():
     with pytest.raises(ShapeError, match="at least one time step"):
         fused_sequence("gru", tf.constant(z[:, :0]), tf.constant(u), tf.constant(b), [tf.constant(h)], None,
                        "tanh")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_follows_a_product_by_norm_is_not_lost(turned, monkeypatch) -> None:
+    """A bias and an activation that are fused into it; and a transpose before it."""
+    monkeypatch.setattr(gemm_pairs, "adds_beside_products", lambda: True)
+    monkeypatch.setattr(gemm_pairs, "FEWEST_PRODUCTS", 1)
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=shape).astype("float32") for shape in ((130, 130), (130, 64), (64,)))
+    w /= 50
+
+    @tf.function
+    def function(x):
+        return tf.nn.relu(tf.nn.bias_add(matmul_by_norm(tf.transpose(x) if turned else x, tf.constant(w)), b))
+
+    wanted = np.maximum((x.T if turned else x).astype("float64") @ w + b, 0)
+    np.testing.assert_allclose(function(tf.constant(x)).numpy(), wanted, rtol=1e-5, atol=1e-6)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kernels.lane_activations import squashes
 from minigraph import ops
 from minigraph.errors import InvalidArgumentError, ShapeError
 from minigraph.graph import current_graph
@@ -19,7 +20,7 @@ from minigraph.keras.layer import Layer
 from minigraph.keras.random import SeedGenerator
 from minigraph.ops import recurrent
 from minigraph.ops.dispatch import convert
-from minigraph.ops.recurrent_fused import FUSED_ACTIVATIONS, fused_sequence, squashes
+from minigraph.ops.recurrent_fused import FUSED_ACTIVATIONS, fused_sequence
 from minigraph.tensor import Tensor
 from minigraph.tree import flatten
 
